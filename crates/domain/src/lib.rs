@@ -1,0 +1,54 @@
+//! The rules of Letterbox: what an address, a subscription, a delivery and a request are. No I/O, no
+//! async, no cryptography; every other room may import this one, and it imports none.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `email_address` | which addresses are taken, and what they look like on the wire |
+//! | `address_compare` | when two spellings are one address or one mailbox |
+//! | `sealed` | a locked address and its codes, as opaque bytes |
+//! | `ids`, `slug`, `language`, `clock` | the small words everything else is said in |
+//! | `catalogue` | the body, its newsletters and notices: all that a public page shows |
+//! | `notice_text` | the words of a notice, from the settings that the purge obeys |
+//! | `request` | what a web role accepts and the registrar applies |
+//! | `subscription` | active or not, from the set of accepted events |
+//! | `delivery` | states of a delivery, the issue equation, retry or fail |
+//! | `mail_kind` | the closed list of mails |
+//! | `ledger` | the vocabulary of a ledger entry |
+//!
+//! A walk: a form posts an address; `email_address` takes it or says why not; it is sealed, and from
+//! there on only `sealed` bytes travel, inside a `request`. The registrar adds the request to the set
+//! of a subscription's events and asks `subscription::state_of` what follows.
+
+mod catalogue;
+mod clock;
+mod delivery;
+mod ids;
+mod language;
+mod ledger;
+mod mail_kind;
+mod request;
+mod sealed;
+mod slug;
+mod subscription;
+
+pub use catalogue::{
+    Body, CONFIRMATION_DAYS, Catalogue, LawfulBasis, Newsletter, Notice, NoticeHash,
+    NoticeStanding, SUPERSEDED_NOTICE_DAYS,
+};
+pub use clock::{Clock, CountingEntropy, Entropy, ManualClock, Timestamp};
+pub use delivery::{Decision, DeliveryState, IssueCounts, Outcome, Reply, decide};
+pub use ids::{
+    BodyId, BoxId, EventId, IssueNumber, KeyId, NewsletterNumber, SpoolId, SubscriptionId,
+    WorkerId, WrongIdLength,
+};
+pub use language::{Language, Words};
+pub use ledger::{Actor, Effect, KeyState, LedgerEntry, Method, TokenKey};
+pub use mail_kind::MailKind;
+pub use request::{
+    AcceptedRequest, Channel, Choice, Confirm, NotMe, Request, SignUp, Undo, Unsubscribe,
+};
+pub use sealed::{
+    AddressIndex, MailboxCode, RowMac, SealedAddress, SuppressionCode, WrongSealedLength,
+};
+pub use slug::{NotASlug, Slug};
+pub use subscription::{SignUpFact, SubscriptionState, UnsubscribeFact, state_of};
