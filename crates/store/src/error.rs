@@ -1,0 +1,76 @@
+//! What can go wrong with the database, by what the caller can do about it.
+
+/// A failed call of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is not reached, starting, stopping, full or too slow: try again later, with
+    /// growing pauses. Whether a commit under way took effect is not known.
+    #[error("the database is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// Another transaction was in the way (deadlock, serialisation, lock timeout) and this one was
+    /// rolled back: do the whole thing again.
+    #[error("another transaction was in the way")]
+    Conflict(#[source] sqlx::Error),
+    /// The database refused what was asked: a rule of its tables does not hold. Trying again gives
+    /// the same.
+    #[error("the database refused it by a rule of its tables")]
+    Refused(#[source] sqlx::Error),
+    /// A row that no code of ours writes, by table: somebody edited it, or a newer version wrote it.
+    #[error("a row of {0} cannot be read")]
+    Inconsistent(&'static str),
+    /// The tables could not be brought up to date.
+    #[error("the tables could not be brought up to date")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+    /// The database belongs to an installation of another body.
+    #[error(
+        "the database belongs to another installation: body {found} where {expected} was expected"
+    )]
+    OtherBody {
+        /// The body that the keys are for.
+        expected: domain::BodyId,
+        /// The body in the database.
+        found: domain::BodyId,
+    },
+    /// A statement and the tables do not fit together, or a library failed: a fault of this program
+    /// or a half-done upgrade.
+    #[error("the database and this program do not fit together")]
+    Unexpected(#[source] sqlx::Error),
+}
+
+impl StoreError {
+    /// Whether the same call can succeed later without anybody doing anything here.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Conflict(_))
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::BeginFailed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+            sqlx::Error::Database(refusal) => {
+                let code = refusal.code().unwrap_or_default().into_owned();
+                match code.as_bytes() {
+                    // serialization_failure, deadlock_detected, lock_not_available
+                    b"40001" | b"40P01" | b"55P03" => Self::Conflict(error),
+                    // connection exceptions, insufficient resources, operator intervention
+                    // (57014 is also our own statement_timeout), system errors, read-only after a
+                    // failover, idle-in-transaction timeout
+                    [b'0', b'8', ..] | [b'5', b'3' | b'7' | b'8', ..] | b"25006" | b"25P03" => {
+                        Self::Unavailable(error)
+                    }
+                    // integrity constraint violation, raise_exception
+                    [b'2', b'3', ..] | b"P0001" => Self::Refused(error),
+                    _ => Self::Unexpected(error),
+                }
+            }
+            _ => Self::Unexpected(error),
+        }
+    }
+}
