@@ -1,0 +1,1 @@
+pub(crate) fn render(_markdown: &str) -> String { String::new() }
