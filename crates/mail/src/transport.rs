@@ -1,0 +1,114 @@
+//! Where mail goes: to a relay or into a folder.
+
+use std::path::PathBuf;
+
+use domain::{EmailAddress, Outcome};
+
+use crate::caught::{CaughtError, CaughtFolder};
+use crate::smtp::{SmtpConnection, SmtpRelay, SmtpSettings};
+
+/// The envelope of one message to one recipient (`privacy.md` EML-20).
+#[derive(Debug, Clone, Copy)]
+pub struct Envelope<'a> {
+    /// The sender of the envelope, as in `b-…@bounces.example.gov.uk`; ASCII.
+    pub return_path: &'a str,
+    /// Whom it goes to.
+    pub recipient: &'a EmailAddress,
+}
+
+/// Takes mail. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Transport(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Smtp(SmtpRelay),
+    Caught(CaughtFolder),
+}
+
+/// A connection that carries one message after another.
+#[derive(Debug)]
+pub struct Connection(Line);
+
+#[derive(Debug)]
+enum Line {
+    Smtp(Box<SmtpConnection>),
+    Caught(CaughtFolder),
+}
+
+impl Transport {
+    /// A relay.
+    #[must_use]
+    pub fn smtp(settings: SmtpSettings) -> Self {
+        Self(Kind::Smtp(SmtpRelay::new(settings)))
+    }
+
+    /// A folder, made on the spot with mode 0700.
+    ///
+    /// # Errors
+    /// [`CaughtError`] where the folder cannot be made.
+    pub fn caught(folder: PathBuf) -> Result<Self, CaughtError> {
+        CaughtFolder::open(folder).map(|folder| Self(Kind::Caught(folder)))
+    }
+
+    /// Opens a connection: up to `AUTH` for a relay.
+    ///
+    /// # Errors
+    /// [`Outcome::NotSent`] with the stage that failed; nobody was mailed.
+    pub async fn connect(&self) -> Result<Connection, Outcome> {
+        match &self.0 {
+            Kind::Smtp(relay) => {
+                let connection = relay.connect().await?;
+                Ok(Connection(Line::Smtp(Box::new(connection))))
+            }
+            Kind::Caught(folder) => Ok(Connection(Line::Caught(folder.clone()))),
+        }
+    }
+
+    /// What is known about a message whose outcome is in doubt: whether the folder has it; none for
+    /// a relay, which cannot be asked. `message_id` without angle brackets.
+    #[must_use]
+    pub fn evidence(&self, message_id: &str) -> Option<bool> {
+        match &self.0 {
+            Kind::Smtp(_) => None,
+            Kind::Caught(folder) => Some(folder.has(message_id)),
+        }
+    }
+}
+
+impl Connection {
+    /// Sends one message to one recipient. `before_dot` is called when all of the message but its
+    /// end was handed over: it writes down that the dot goes out and looks for the last time
+    /// whether it may; `false` closes the connection without the dot ([`Outcome::NotSent`]).
+    ///
+    /// Dropping the future closes the connection: [`Self::is_usable`] is false then, and the message
+    /// is in doubt if and only if `before_dot` had been called and said yes.
+    pub async fn send(
+        &mut self,
+        envelope: &Envelope<'_>,
+        message: &[u8],
+        before_dot: impl FnOnce() -> bool + Send,
+    ) -> Outcome {
+        match &mut self.0 {
+            Line::Smtp(connection) => connection.send(envelope, message, before_dot).await,
+            Line::Caught(folder) => folder.deliver(envelope, message, before_dot).await,
+        }
+    }
+
+    /// Whether another message may go this way. A connection that is not usable is dropped, and a
+    /// new one taken.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        match &self.0 {
+            Line::Smtp(connection) => connection.is_usable(),
+            Line::Caught(_) => true,
+        }
+    }
+
+    /// Says goodbye (`QUIT`) and closes; best effort, at most two seconds.
+    pub async fn close(self) {
+        if let Line::Smtp(connection) = self.0 {
+            connection.close().await;
+        }
+    }
+}
