@@ -9,6 +9,7 @@
 //! | `ids`, `slug`, `language`, `clock` | the small words everything else is said in |
 //! | `catalogue` | the body, its newsletters and notices: all that a public page shows |
 //! | `notice_text` | the words of a notice, from the settings that the purge obeys |
+//! | `notice_lint` | what the settings of a body or newsletter lack |
 //! | `request` | what a web role accepts and the registrar applies |
 //! | `subscription` | active or not, from the set of accepted events |
 //! | `delivery` | states of a delivery, the issue equation, retry or fail |
@@ -19,24 +20,30 @@
 //! there on only `sealed` bytes travel, inside a `request`. The registrar adds the request to the set
 //! of a subscription's events and asks `subscription::state_of` what follows.
 
+mod address_compare;
 mod catalogue;
 mod clock;
 mod delivery;
+mod email_address;
 mod ids;
 mod language;
 mod ledger;
 mod mail_kind;
+mod notice_lint;
+mod notice_text;
 mod request;
 mod sealed;
 mod slug;
 mod subscription;
 
+pub use address_compare::{comparison_form, mailbox_form};
 pub use catalogue::{
     Body, CONFIRMATION_DAYS, Catalogue, LawfulBasis, Newsletter, Notice, NoticeHash,
     NoticeStanding, SUPERSEDED_NOTICE_DAYS,
 };
 pub use clock::{Clock, CountingEntropy, Entropy, ManualClock, Timestamp};
 pub use delivery::{Decision, DeliveryState, IssueCounts, Outcome, Reply, decide};
+pub use email_address::{AddressProblem, EmailAddress};
 pub use ids::{
     BodyId, BoxId, EventId, IssueNumber, KeyId, NewsletterNumber, SpoolId, SubscriptionId,
     WorkerId, WrongIdLength,
@@ -44,6 +51,8 @@ pub use ids::{
 pub use language::{Language, Words};
 pub use ledger::{Actor, Effect, KeyState, LedgerEntry, Method, TokenKey};
 pub use mail_kind::MailKind;
+pub use notice_lint::{NoticeProblem, SettingsFile, body_problems, notice_problems};
+pub use notice_text::notice_text;
 pub use request::{
     AcceptedRequest, Channel, Choice, Confirm, NotMe, Request, SignUp, Undo, Unsubscribe,
 };
