@@ -1,0 +1,218 @@
+//! The generations of link keys that a role holds, of one class.
+
+use std::fmt;
+
+use domain::{BodyId, KeyId, KeyState, TokenKey};
+use zeroize::Zeroizing;
+
+use crate::derived_key::{DerivedKey, KeyName};
+use crate::token::{self, Fields, Unchecked};
+use crate::{LinkClass, Purpose, Route};
+
+/// One generation: the master that its keys are derived from.
+#[derive(Clone)]
+pub struct LinkMaster {
+    /// Its number, the newest the largest.
+    pub kid: KeyId,
+    /// 32 random bytes.
+    pub bytes: Zeroizing<[u8; 32]>,
+    /// Its state.
+    pub state: KeyState,
+}
+
+impl fmt::Debug for LinkMaster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkMaster")
+            .field("kid", &self.kid)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Masters that cannot serve. Each is for the operator to put right before the process starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LinkKeyError {
+    /// No generation is current, so no link could be made.
+    #[error("none of the link keys is current: make a new one")]
+    NoneCurrent,
+    /// Two generations have one number.
+    #[error("two link keys have the number {}", .0.0)]
+    TwiceTheSame(KeyId),
+}
+
+/// One derived key and what to know about it.
+#[derive(Clone)]
+pub(crate) struct Generation {
+    pub(crate) kid: KeyId,
+    pub(crate) key: DerivedKey,
+    pub(crate) state: KeyState,
+}
+
+/// Derived keys of all generations, the newest last.
+#[derive(Clone)]
+pub(crate) struct Generations(Vec<Generation>);
+
+impl Generations {
+    /// Derives; any states will do.
+    pub(crate) fn derive(
+        name: KeyName,
+        body: BodyId,
+        masters: &[LinkMaster],
+    ) -> Result<Self, LinkKeyError> {
+        let mut all: Vec<Generation> = masters
+            .iter()
+            .map(|master| Generation {
+                kid: master.kid,
+                key: DerivedKey::derive(&master.bytes, body, name),
+                state: master.state,
+            })
+            .collect();
+        all.sort_by_key(|generation| generation.kid);
+        if let Some(twins) = all.windows(2).find(|pair| pair[0].kid == pair[1].kid) {
+            return Err(LinkKeyError::TwiceTheSame(twins[0].kid));
+        }
+        Ok(Self(all))
+    }
+
+    /// Derives for a role that mints too.
+    pub(crate) fn derive_for_minting(
+        name: KeyName,
+        body: BodyId,
+        masters: &[LinkMaster],
+    ) -> Result<Self, LinkKeyError> {
+        let generations = Self::derive(name, body, masters)?;
+        generations
+            .newest_current()
+            .ok_or(LinkKeyError::NoneCurrent)?;
+        Ok(generations)
+    }
+
+    fn newest_current(&self) -> Option<&Generation> {
+        self.0
+            .iter()
+            .rfind(|generation| generation.state == KeyState::Current)
+    }
+
+    /// The generation to mint with.
+    pub(crate) fn for_minting(&self) -> &Generation {
+        self.newest_current()
+            .expect("derive_for_minting refuses a set in which none is current")
+    }
+
+    /// The generation with this number, whatever its state.
+    pub(crate) fn get(&self, kid: KeyId) -> Option<&Generation> {
+        self.0.iter().find(|generation| generation.kid == kid)
+    }
+
+    pub(crate) fn describe(&self) -> Vec<(KeyId, KeyState)> {
+        self.0.iter().map(|one| (one.kid, one.state)).collect()
+    }
+}
+
+/// A genuine token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckedToken {
+    /// What it does.
+    pub purpose: Purpose,
+    /// What it does it to: see [`Purpose`].
+    pub subject: [u8; 16],
+    /// Issue number, expiry or 0: see [`Purpose`].
+    pub aux: u32,
+    /// The key that signed it, for the ledger.
+    pub key: TokenKey,
+}
+
+/// The derived keys of one class, all generations; no master.
+#[derive(Clone)]
+pub struct LinkKeys {
+    class: LinkClass,
+    generations: Generations,
+}
+
+impl LinkKeys {
+    /// Derives the keys of one class.
+    ///
+    /// # Errors
+    /// [`LinkKeyError`] if no generation is current or two have one number.
+    pub fn derive(
+        class: LinkClass,
+        body: BodyId,
+        masters: &[LinkMaster],
+    ) -> Result<Self, LinkKeyError> {
+        let generations = Generations::derive_for_minting(KeyName::Link(class), body, masters)?;
+        Ok(Self { class, generations })
+    }
+
+    /// The class.
+    #[must_use]
+    pub const fn class(&self) -> LinkClass {
+        self.class
+    }
+
+    /// Makes a token of 54 characters with the newest current generation.
+    ///
+    /// # Panics
+    /// If the purpose belongs to another class: a mistake in the code, that its first test finds.
+    #[must_use]
+    pub fn mint(&self, purpose: Purpose, subject: &[u8; 16], aux: u32) -> String {
+        assert_eq!(purpose.class(), self.class, "a link of another class");
+        let generation = self.generations.for_minting();
+        let fields = Fields {
+            version: token::VERSION,
+            purpose: purpose.number(),
+            kid: generation.kid,
+            subject: *subject,
+            aux,
+        };
+        token::write(&generation.key, fields)
+    }
+
+    /// Checks what followed a route in the request target, as sent. Every failure is the same
+    /// nothing; whether an expiring link is late is asked afterwards.
+    #[must_use]
+    pub fn check(&self, route: Route, rest: &str) -> Option<CheckedToken> {
+        let token = Unchecked::read(&token::in_request_target(rest))?;
+        let fields = token.fields;
+        if fields.version != token::VERSION {
+            return None;
+        }
+        let purpose = Purpose::from_number(fields.purpose)
+            .filter(|purpose| purpose.route() == route && purpose.class() == self.class)?;
+        let generation = self.generations.get(fields.kid).filter(|generation| {
+            generation.state != KeyState::Compromised || purpose.counts_under_compromised_key()
+        })?;
+        token.tag_holds(&generation.key).then_some(CheckedToken {
+            purpose,
+            subject: fields.subject,
+            aux: fields.aux,
+            key: TokenKey {
+                version: fields.version,
+                kid: fields.kid,
+                state: generation.state,
+            },
+        })
+    }
+
+    /// Derives for checking only, whatever the states: vectors hold such sets.
+    #[cfg(test)]
+    pub(crate) fn derive_for_checking(
+        class: LinkClass,
+        body: BodyId,
+        masters: &[LinkMaster],
+    ) -> Self {
+        Self {
+            class,
+            generations: Generations::derive(KeyName::Link(class), body, masters)
+                .expect("vectors repeat no number"),
+        }
+    }
+}
+
+impl fmt::Debug for LinkKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkKeys")
+            .field("class", &self.class)
+            .field("generations", &self.generations.describe())
+            .finish()
+    }
+}
