@@ -178,7 +178,7 @@ mod tests {
         );
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_task_that_does_not_return_is_cut_short_and_counted() {
         let shutdown = Shutdown::new();
         shutdown.spawn("stuck", std::future::pending());
