@@ -38,10 +38,12 @@ CREATE TABLE chunk (
     outboxed_at timestamptz,
     crashes     smallint    NOT NULL DEFAULT 0,
     failures    smallint    NOT NULL DEFAULT 0,
+    in_doubt    integer     NOT NULL DEFAULT 0,    -- deliveries in state 6: delivery itself has no index on its state
     PRIMARY KEY (issue_id, chunk_no)
 );
 CREATE INDEX chunk_due ON chunk (next_due NULLS FIRST) WHERE state IN (0, 2);
 CREATE INDEX chunk_running ON chunk (owner) WHERE state = 1;
+CREATE INDEX chunk_in_doubt ON chunk (issue_id) WHERE in_doubt > 0;
 
 -- One row for each recipient of an issue. The key is the subscriber: one person gets one copy.
 CREATE TABLE delivery (

@@ -5,14 +5,38 @@
 //! | --- | --- |
 //! | `connect` | the way there, its time limits, migrations |
 //! | `error` | what can go wrong, by what to do about it |
+//! | `issues` | issues: approved, watched, read by the sender |
+//! | `fan_out`, `chunks`, `deliveries` | an issue's audience: written down, taken by the chunk, claimed and settled |
+//! | `mails` | one-to-one mails, claimed and settled alike |
+//! | `sweeps` | barrier, doubts, deadlines, dead workers |
+//! | `workers` | heartbeats |
 //! | `columns` | from and to the types of columns |
 //!
 //! The checked statements are kept in `.sqlx`, so that a build needs no database; after a change of
 //! a statement or of a migration run `crates/store/prepare`.
 
+mod chunks;
 mod columns;
 mod connect;
+mod deliveries;
 mod error;
+mod fan_out;
+mod issues;
+mod mails;
+mod sweeps;
+mod workers;
 
+pub use chunks::{ChunkTable, OwnedChunk};
 pub use connect::{ConnectSettings, Database, Host, MIGRATOR};
+pub use deliveries::{
+    AttemptResult, Claim, ClaimedDelivery, DeliveryAttempt, DeliveryStore, Resolved, SealedPerson,
+};
 pub use error::StoreError;
+pub use fan_out::{CHUNK_SIZE, FAN_OUT_STEP, FanOut, FanOutStep};
+pub use issues::{
+    ApproveError, InDoubtPolicy, IssueContent, IssueDesk, IssueProgress, IssueState, IssueToSend,
+    NewIssue,
+};
+pub use mails::{ClaimedMail, MailAttempt, MailClaim, MailResult, MailSender, MailStore};
+pub use sweeps::{Barrier, RecentStops};
+pub use workers::{Beat, WorkerPulse, WorkerTable};

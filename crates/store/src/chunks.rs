@@ -1,0 +1,150 @@
+//! Chunks: two hundred recipients of an issue that one worker has in hand (`reliability.md` 1.4,
+//! T4 and T7).
+
+use domain::{IssueNumber, Timestamp, WorkerId};
+
+use crate::{Database, StoreError, columns};
+
+/// A chunk in the hands of a worker. The epoch grows with each owner and guards every result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnedChunk {
+    /// The issue.
+    pub issue: IssueNumber,
+    /// The chunk's number within it.
+    pub chunk: i32,
+    /// Who has it.
+    pub worker: WorkerId,
+    /// One more than under the owner before.
+    pub epoch: i32,
+}
+
+/// The table of chunks, and the outbox whose rows are hints to it.
+#[derive(Debug, Clone)]
+pub struct ChunkTable {
+    database: Database,
+}
+
+impl Database {
+    /// Taking and handing back chunks.
+    #[must_use]
+    pub fn chunks(&self) -> ChunkTable {
+        ChunkTable {
+            database: self.clone(),
+        }
+    }
+}
+
+const CHUNK: &str = "chunk";
+
+impl ChunkTable {
+    /// Takes the oldest chunk that is due, of an issue that is being sent (T4).
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn take_due(
+        &self,
+        worker: WorkerId,
+        now: Timestamp,
+    ) -> Result<Option<OwnedChunk>, StoreError> {
+        let taken = sqlx::query!(
+            "UPDATE chunk SET state = 1, owner = $1, epoch = epoch + 1, next_due = NULL
+             WHERE (issue_id, chunk_no) IN (
+                 SELECT c.issue_id, c.chunk_no FROM chunk c
+                 JOIN issue i ON i.id = c.issue_id AND i.state = 3 AND i.deadline > $2
+                 WHERE c.state IN (0, 2) AND (c.next_due IS NULL OR c.next_due <= $2)
+                 ORDER BY c.issue_id, c.chunk_no LIMIT 1 FOR UPDATE OF c SKIP LOCKED)
+             RETURNING issue_id, chunk_no, epoch",
+            worker.as_bytes(),
+            columns::moment(now),
+        )
+        .fetch_optional(&self.database.pool)
+        .await?;
+        taken
+            .map(|row| {
+                Ok(OwnedChunk {
+                    issue: IssueNumber(columns::number(row.issue_id, CHUNK)?),
+                    chunk: row.chunk_no,
+                    worker,
+                    epoch: row.epoch,
+                })
+            })
+            .transpose()
+    }
+
+    /// Hands a chunk back (T7): done, waiting until its next recipient is due, or ready for whoever
+    /// comes. It stays with its owner while a recipient is being attempted; false then.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn close(&self, chunk: &OwnedChunk) -> Result<bool, StoreError> {
+        let closed = self
+            .close_running(
+                chunk.worker,
+                Some((i64::from(chunk.issue.0), chunk.chunk, chunk.epoch)),
+            )
+            .await?;
+        Ok(closed > 0)
+    }
+
+    /// Hands back all chunks of a worker that is gone, or of an earlier boot. Returns how many.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn close_all_of(&self, worker: WorkerId) -> Result<u64, StoreError> {
+        self.close_running(worker, None).await
+    }
+
+    /// A chunk whose recipients in doubt are to be sent again waits for the resolver, which sets it
+    /// ready: until then its issue must not finish.
+    async fn close_running(
+        &self,
+        worker: WorkerId,
+        only: Option<(i64, i32, i32)>,
+    ) -> Result<u64, StoreError> {
+        let closed = sqlx::query!(
+            "UPDATE chunk c SET owner = NULL, in_doubt = rest.in_doubt,
+                    state = CASE WHEN rest.queued THEN 0
+                                 WHEN rest.next_due IS NOT NULL THEN 2
+                                 WHEN rest.in_doubt > 0 AND i.in_doubt_policy = 1 THEN 2
+                                 ELSE 3 END,
+                    next_due = CASE WHEN rest.queued THEN NULL
+                                    WHEN rest.next_due IS NOT NULL THEN rest.next_due
+                                    WHEN rest.in_doubt > 0 AND i.in_doubt_policy = 1 THEN i.deadline
+                               END
+             FROM issue i, chunk o
+             CROSS JOIN LATERAL (
+                 SELECT bool_or(d.state = 0) AS queued,
+                        bool_or(d.state = 1) AS attempting,
+                        min(d.not_before) FILTER (WHERE d.state = 3) AS next_due,
+                        (count(*) FILTER (WHERE d.state = 6))::integer AS in_doubt
+                 FROM delivery d WHERE d.issue_id = o.issue_id AND d.chunk_no = o.chunk_no
+             ) rest
+             WHERE i.id = c.issue_id AND o.issue_id = c.issue_id AND o.chunk_no = c.chunk_no
+               AND c.owner = $1 AND c.state = 1 AND rest.attempting IS NOT TRUE
+               AND ($2::bigint IS NULL
+                    OR (c.issue_id = $2 AND c.chunk_no = $3 AND c.epoch = $4))",
+            worker.as_bytes(),
+            only.map(|key| key.0),
+            only.map(|key| key.1),
+            only.map(|key| key.2),
+        )
+        .execute(&self.database.pool)
+        .await?;
+        Ok(closed.rows_affected())
+    }
+
+    /// Takes hints out of the outbox: whoever polls the tables needs none, and a row goes when its
+    /// hint was handed on. Returns how many.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn take_hints(&self) -> Result<u64, StoreError> {
+        let taken = sqlx::query!(
+            "DELETE FROM outbox WHERE id IN (
+                 SELECT id FROM outbox ORDER BY id LIMIT 256 FOR UPDATE SKIP LOCKED)"
+        )
+        .execute(&self.database.pool)
+        .await?;
+        Ok(taken.rows_affected())
+    }
+}

@@ -1,0 +1,461 @@
+//! Deliveries of issues: claimed before any SMTP, written down after it, guarded by worker, epoch
+//! and attempt (`reliability.md` 1.4, T5 and T6).
+
+use std::collections::HashSet;
+
+use domain::{
+    BoxId, DeliveryState, EventId, IssueNumber, Language, NewsletterNumber, RowMac, SealedAddress,
+    SubscriptionId, Timestamp, WorkerId,
+};
+
+use crate::chunks::OwnedChunk;
+use crate::{Database, StoreError, columns};
+
+/// One attempt at one delivery. A result that names another attempt than the row does is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DeliveryAttempt {
+    /// The issue.
+    pub issue: IssueNumber,
+    /// `subscriber.id`, for this database and the journal only.
+    pub subscriber: i64,
+    /// The chunk's epoch when it was claimed.
+    pub epoch: i32,
+    /// 1 for the first attempt.
+    pub attempt: i16,
+}
+
+/// A delivery that was claimed: the person behind it, still sealed.
+#[derive(Debug, Clone)]
+pub struct ClaimedDelivery {
+    /// Which attempt.
+    pub key: DeliveryAttempt,
+    /// The person, unless a column of the row has a length that no code of ours writes.
+    pub person: Option<SealedPerson>,
+}
+
+/// What the sender needs to know of a subscription. Every field goes into the row MAC, so that a
+/// row somebody edited is found out.
+#[derive(Debug, Clone)]
+pub struct SealedPerson {
+    /// Whose consent this is.
+    pub subscription_id: SubscriptionId,
+    /// The newsletter that the consent is for.
+    pub newsletter: NewsletterNumber,
+    /// The request that brought the address.
+    pub box_id: BoxId,
+    /// The address, sealed.
+    pub sealed: SealedAddress,
+    /// Binds all of these to each other.
+    pub row_mac: RowMac,
+    /// The state that the MAC covers.
+    pub state: u8,
+    /// The consent that the MAC covers; none while pending.
+    pub consent_event_id: Option<EventId>,
+    /// The language for mails.
+    pub language: Language,
+}
+
+/// What one claim brought.
+#[derive(Debug, Clone, Default)]
+pub struct Claim {
+    /// To be attempted now.
+    pub deliveries: Vec<ClaimedDelivery>,
+    /// How many were suppressed by the same statement: they left, or must not be mailed.
+    pub suppressed: u64,
+}
+
+/// How an attempt ended, for the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptResult {
+    /// The new state.
+    pub state: DeliveryState,
+    /// The relay's code.
+    pub code: Option<u16>,
+    /// The enhanced code of RFC 3463.
+    pub enhanced: Option<[u8; 3]>,
+    /// When to try again, for a deferred one.
+    pub not_before: Option<Timestamp>,
+    /// Whether the attempt counts; one that did not reach the relay does not.
+    pub counts: bool,
+}
+
+/// What the resolver and the sweeper did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Resolved {
+    /// Closed by the policy not to send twice.
+    pub assumed_sent: u64,
+    /// Queued again by the policy to send twice rather than never.
+    pub queued_again: u64,
+}
+
+/// The table of deliveries.
+#[derive(Debug, Clone)]
+pub struct DeliveryStore {
+    pub(crate) database: Database,
+}
+
+const DELIVERY: &str = "delivery";
+const SUBSCRIPTION: &str = "subscription";
+
+impl Database {
+    /// Claiming deliveries and writing down their results.
+    #[must_use]
+    pub fn deliveries(&self) -> DeliveryStore {
+        DeliveryStore {
+            database: self.clone(),
+        }
+    }
+}
+
+impl DeliveryStore {
+    /// Claims at most `limit` recipients of a chunk (T5): in one statement a row becomes attempted
+    /// or, where the person left or must not be mailed, suppressed. Commits before any SMTP.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says. Where the commit is lost on the wire, rows may be claimed:
+    /// [`Self::attempting`] tells.
+    pub async fn claim(
+        &self,
+        chunk: &OwnedChunk,
+        limit: u16,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        let rows = sqlx::query!(
+            "WITH pick AS (
+                 SELECT d.subscriber_id, d.subscription FROM delivery d
+                 JOIN issue i ON i.id = d.issue_id AND i.state = 3 AND i.deadline > $6
+                 JOIN chunk c ON c.issue_id = d.issue_id AND c.chunk_no = d.chunk_no
+                             AND c.state = 1 AND c.owner = $4 AND c.epoch = $3
+                 WHERE d.issue_id = $1 AND d.chunk_no = $2
+                   AND (d.state = 0 OR (d.state = 3 AND d.not_before <= $6))
+                 ORDER BY d.subscriber_id LIMIT $5 FOR UPDATE OF d SKIP LOCKED
+             ), person AS (
+                 SELECT p.subscriber_id, s.subscription_id, s.newsletter_id, s.box_id, s.sealed,
+                        s.row_mac, s.state, s.consent_event_id, s.language,
+                        coalesce(s.state = 1 AND s.sealed IS NOT NULL AND NOT EXISTS (
+                            SELECT 1 FROM suppression x
+                            WHERE x.code IN (b.suppression_code, b.mailbox_code)
+                              AND (x.expires_at IS NULL OR x.expires_at > $6)
+                              AND (x.level IN (2, 3)
+                                   OR (x.level = 1 AND x.newsletter_id = s.newsletter_id))
+                        ), false) AS wanted
+                 FROM pick p
+                 LEFT JOIN subscription s ON s.id = p.subscription
+                 LEFT JOIN subscriber b ON b.id = s.subscriber_id
+             )
+             UPDATE delivery d
+             SET attempt = d.attempt + p.wanted::integer, epoch = $3, worker = $4, updated_at = $6,
+                 not_before = NULL, state = CASE WHEN p.wanted THEN 1 ELSE 5 END
+             FROM person p
+             WHERE d.issue_id = $1 AND d.subscriber_id = p.subscriber_id
+             RETURNING d.subscriber_id, d.attempt, p.wanted AS \"wanted!\", p.subscription_id AS \"subscription_id?\",
+                       p.newsletter_id AS \"newsletter_id?\", p.box_id AS \"box_id?\", p.sealed, p.row_mac AS \"row_mac?\",
+                       p.state AS \"person_state?\", p.consent_event_id AS \"consent_event_id?\", p.language AS \"language?\"",
+            i64::from(chunk.issue.0),
+            chunk.chunk,
+            chunk.epoch,
+            chunk.worker.as_bytes(),
+            i64::from(limit),
+            columns::moment(now),
+        )
+        .fetch_all(&self.database.pool)
+        .await?;
+        let mut claim = Claim::default();
+        for row in rows {
+            if !row.wanted {
+                claim.suppressed += 1;
+                continue;
+            }
+            claim.deliveries.push(ClaimedDelivery {
+                key: DeliveryAttempt {
+                    issue: chunk.issue,
+                    subscriber: row.subscriber_id,
+                    epoch: chunk.epoch,
+                    attempt: row.attempt,
+                },
+                person: PersonColumns {
+                    subscription_id: row.subscription_id,
+                    newsletter: row.newsletter_id,
+                    box_id: row.box_id,
+                    sealed: row.sealed,
+                    row_mac: row.row_mac,
+                    state: row.person_state,
+                    consent_event_id: row.consent_event_id,
+                    language: row.language,
+                }
+                .read()
+                .ok(),
+            });
+        }
+        // UPDATE … RETURNING has no order; a stable one makes tests and logs readable
+        claim
+            .deliveries
+            .sort_by_key(|delivery| delivery.key.subscriber);
+        Ok(claim)
+    }
+
+    /// Which of these subscribers may still be mailed this issue: the last look, immediately before
+    /// `MAIL FROM` (`reliability.md` 1.9).
+    ///
+    /// # Errors
+    /// As [`StoreError`] says; nobody may be mailed then.
+    pub async fn still_wanted(
+        &self,
+        issue: IssueNumber,
+        subscribers: &[i64],
+        now: Timestamp,
+    ) -> Result<HashSet<i64>, StoreError> {
+        let wanted = sqlx::query_scalar!(
+            "SELECT d.subscriber_id FROM delivery d
+             JOIN issue i ON i.id = d.issue_id AND i.state = 3 AND i.deadline > $3
+             JOIN subscription s ON s.id = d.subscription AND s.state = 1 AND s.sealed IS NOT NULL
+             JOIN subscriber b ON b.id = s.subscriber_id
+             WHERE d.issue_id = $1 AND d.subscriber_id = ANY($2) AND d.state = 1
+               AND NOT EXISTS (
+                   SELECT 1 FROM suppression x
+                   WHERE x.code IN (b.suppression_code, b.mailbox_code)
+                     AND (x.expires_at IS NULL OR x.expires_at > $3)
+                     AND (x.level IN (2, 3)
+                          OR (x.level = 1 AND x.newsletter_id = s.newsletter_id)))",
+            i64::from(issue.0),
+            subscribers,
+            columns::moment(now),
+        )
+        .fetch_all(&self.database.pool)
+        .await?;
+        Ok(wanted.into_iter().collect())
+    }
+
+    /// Whether an issue is still being sent: not paused, cancelled or past its deadline.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn is_sending(&self, issue: IssueNumber, now: Timestamp) -> Result<bool, StoreError> {
+        let sending = sqlx::query_scalar!(
+            "SELECT state = 3 AND deadline > $2 AS \"sending!\" FROM issue WHERE id = $1",
+            i64::from(issue.0),
+            columns::moment(now),
+        )
+        .fetch_optional(&self.database.pool)
+        .await?;
+        Ok(sending.unwrap_or(false))
+    }
+
+    /// Writes down results (T6), one transaction for all. A result counts only for the attempt that
+    /// it names; of one that is in doubt already only "accepted" and "bounced" are taken, as late
+    /// evidence. Returns how many were taken.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says; doing it again is harmless.
+    pub async fn flush(
+        &self,
+        worker: WorkerId,
+        results: &[(DeliveryAttempt, AttemptResult)],
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        if results.is_empty() {
+            return Ok(0);
+        }
+        let mut tx = self.database.begin().await?;
+        let keys = Keys::of(results.iter().map(|(key, _)| key));
+        let states: Vec<i16> = results.iter().map(|(_, r)| r.state.number()).collect();
+        let codes: Vec<Option<i16>> = results
+            .iter()
+            .map(|(_, r)| r.code.and_then(|code| i16::try_from(code).ok()))
+            .collect();
+        let enhanced: Vec<Option<String>> = results
+            .iter()
+            .map(|(_, r)| r.enhanced.map(dotted))
+            .collect();
+        let not_before: Vec<Option<time::OffsetDateTime>> = results
+            .iter()
+            .map(|(_, r)| r.not_before.map(columns::moment))
+            .collect();
+        let counts: Vec<bool> = results.iter().map(|(_, r)| r.counts).collect();
+        let taken = sqlx::query!(
+            "UPDATE delivery d
+             SET state = r.state, code = r.code, enhanced = r.enhanced, not_before = r.not_before,
+                 attempt = d.attempt - (NOT r.counts)::integer, updated_at = $11
+             FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::smallint[], $5::smallint[],
+                         $6::smallint[], $7::text[], $8::timestamptz[], $9::boolean[])
+                  AS r(issue, subscriber, epoch, attempt, state, code, enhanced, not_before, counts)
+             WHERE d.issue_id = r.issue AND d.subscriber_id = r.subscriber AND d.epoch = r.epoch
+               AND d.attempt = r.attempt AND d.worker = $10
+               AND (d.state = 1 OR (d.state = 6 AND r.state IN (2, 4)))
+             RETURNING d.issue_id, d.chunk_no",
+            &keys.issues,
+            &keys.subscribers,
+            &keys.epochs,
+            &keys.attempts,
+            &states,
+            &codes as &[Option<i16>],
+            &enhanced as &[Option<String>],
+            &not_before as &[Option<time::OffsetDateTime>],
+            &counts,
+            worker.as_bytes(),
+            columns::moment(now),
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let doubt = results
+            .iter()
+            .any(|(_, result)| result.state == DeliveryState::InDoubt);
+        let (issues, chunks): (Vec<i64>, Vec<i32>) = taken
+            .iter()
+            .map(|row| (row.issue_id, row.chunk_no))
+            .collect::<HashSet<_>>()
+            .into_iter()
+            .unzip();
+        sqlx::query!(
+            "UPDATE chunk c SET in_doubt = (
+                 SELECT count(*) FROM delivery d
+                 WHERE d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no AND d.state = 6)
+             FROM unnest($1::bigint[], $2::integer[]) AS t(issue, chunk)
+             WHERE c.issue_id = t.issue AND c.chunk_no = t.chunk AND (c.in_doubt > 0 OR $3)",
+            &issues,
+            &chunks,
+            doubt,
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(u64::try_from(taken.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Gives back attempts that provably sent nothing: queued again, as if never tried.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn release(
+        &self,
+        worker: WorkerId,
+        attempts: &[DeliveryAttempt],
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let keys = Keys::of(attempts.iter());
+        let released = sqlx::query!(
+            "UPDATE delivery d SET state = 0, attempt = d.attempt - 1, updated_at = $6
+             FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::smallint[])
+                  AS r(issue, subscriber, epoch, attempt)
+             WHERE d.issue_id = r.issue AND d.subscriber_id = r.subscriber AND d.epoch = r.epoch
+               AND d.attempt = r.attempt AND d.worker = $5 AND d.state = 1",
+            &keys.issues,
+            &keys.subscribers,
+            &keys.epochs,
+            &keys.attempts,
+            worker.as_bytes(),
+            columns::moment(now),
+        )
+        .execute(&self.database.pool)
+        .await?;
+        Ok(released.rows_affected())
+    }
+
+    /// What this worker is attempting, by the database: after a crash, or where the commit of a claim
+    /// was lost on the wire.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn attempting(&self, worker: WorkerId) -> Result<Vec<DeliveryAttempt>, StoreError> {
+        sqlx::query!(
+            "SELECT d.issue_id, d.subscriber_id, d.epoch, d.attempt FROM chunk c
+             JOIN delivery d ON d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no
+             WHERE c.owner = $1 AND c.state = 1 AND d.state = 1 AND d.worker = $1",
+            worker.as_bytes(),
+        )
+        .fetch_all(&self.database.pool)
+        .await?
+        .into_iter()
+        .map(|row| {
+            Ok(DeliveryAttempt {
+                issue: IssueNumber(columns::number(row.issue_id, DELIVERY)?),
+                subscriber: row.subscriber_id,
+                epoch: row.epoch,
+                attempt: row.attempt,
+            })
+        })
+        .collect()
+    }
+
+    /// The part after the `@` in the Message-IDs of an issue.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn sender_address(&self, issue: IssueNumber) -> Result<Option<String>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "SELECT n.sender_address FROM issue i JOIN newsletter n ON n.id = i.newsletter_id
+             WHERE i.id = $1",
+            i64::from(issue.0)
+        )
+        .fetch_optional(&self.database.pool)
+        .await?)
+    }
+}
+
+/// Columns for `unnest`.
+pub(crate) struct Keys {
+    pub(crate) issues: Vec<i64>,
+    pub(crate) subscribers: Vec<i64>,
+    pub(crate) epochs: Vec<i32>,
+    pub(crate) attempts: Vec<i16>,
+}
+
+impl Keys {
+    fn of<'a>(attempts: impl Iterator<Item = &'a DeliveryAttempt>) -> Self {
+        let mut keys = Self {
+            issues: Vec::new(),
+            subscribers: Vec::new(),
+            epochs: Vec::new(),
+            attempts: Vec::new(),
+        };
+        for attempt in attempts {
+            keys.issues.push(i64::from(attempt.issue.0));
+            keys.subscribers.push(attempt.subscriber);
+            keys.epochs.push(attempt.epoch);
+            keys.attempts.push(attempt.attempt);
+        }
+        keys
+    }
+}
+
+/// An enhanced code as it is written: `5.1.1`.
+pub(crate) fn dotted([class, subject, detail]: [u8; 3]) -> String {
+    format!("{class}.{subject}.{detail}")
+}
+
+/// The columns of a [`SealedPerson`], as they come.
+pub(crate) struct PersonColumns {
+    pub(crate) subscription_id: Option<Vec<u8>>,
+    pub(crate) newsletter: Option<i64>,
+    pub(crate) box_id: Option<Vec<u8>>,
+    pub(crate) sealed: Option<Vec<u8>>,
+    pub(crate) row_mac: Option<Vec<u8>>,
+    pub(crate) state: Option<i16>,
+    pub(crate) consent_event_id: Option<Vec<u8>>,
+    pub(crate) language: Option<i16>,
+}
+
+impl PersonColumns {
+    pub(crate) fn read(self) -> Result<SealedPerson, StoreError> {
+        const MISSING: StoreError = StoreError::Inconsistent(SUBSCRIPTION);
+        let consent = self.consent_event_id.ok_or(MISSING)?;
+        // 16 zero bytes stand for "none yet" in the row MAC, and so in the column
+        let consent_event_id = match consent.as_slice() {
+            zeros if zeros == [0; 16] => None,
+            id => Some(columns::id(id, SUBSCRIPTION)?),
+        };
+        Ok(SealedPerson {
+            subscription_id: columns::id(&self.subscription_id.ok_or(MISSING)?, SUBSCRIPTION)?,
+            newsletter: NewsletterNumber(columns::number(
+                self.newsletter.ok_or(MISSING)?,
+                SUBSCRIPTION,
+            )?),
+            box_id: columns::id(&self.box_id.ok_or(MISSING)?, SUBSCRIPTION)?,
+            sealed: SealedAddress::from_bytes(self.sealed.ok_or(MISSING)?).map_err(|_| MISSING)?,
+            row_mac: RowMac::new(columns::bytes(&self.row_mac.ok_or(MISSING)?, SUBSCRIPTION)?),
+            state: columns::number(self.state.ok_or(MISSING)?, SUBSCRIPTION)?,
+            consent_event_id,
+            language: crate::issues::language(self.language.ok_or(MISSING)?, SUBSCRIPTION)?,
+        })
+    }
+}
