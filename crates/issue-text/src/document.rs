@@ -1,4 +1,4 @@
-//! Which Markdown an issue may use: CommonMark, tables and strikethrough.
+//! Which Markdown an issue may use: `CommonMark`, tables and strikethrough.
 
 use comrak::nodes::AstNode;
 use comrak::{Arena, Options};
@@ -18,21 +18,22 @@ pub(crate) fn read<'a>(arena: &'a Arena<'a>, markdown: &str) -> &'a AstNode<'a> 
     comrak::parse_document(arena, markdown, &options())
 }
 
-/// Whether a link may go there: web pages and mailboxes.
+/// Whether a link may go there: to a web page or a mailbox, by an address that browsers understand
+/// and that holds no space, where mail programs would cut it.
 pub(crate) fn is_safe_link(url: &str) -> bool {
-    ["https://", "http://", "mailto:"]
-        .iter()
-        .any(|scheme| has_scheme(url, scheme))
+    has_scheme(url, &["https", "http", "mailto"])
 }
 
 /// Whether an image may come from there.
 pub(crate) fn is_safe_image(url: &str) -> bool {
-    has_scheme(url, "https://")
+    has_scheme(url, &["https"])
 }
 
-fn has_scheme(url: &str, scheme: &str) -> bool {
-    url.len() > scheme.len()
-        && url
-            .get(..scheme.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+fn has_scheme(url: &str, schemes: &[&str]) -> bool {
+    let bends = |character: char| character.is_whitespace() || character.is_control();
+    !url.contains(bends)
+        && ammonia::Url::parse(url).is_ok_and(|parsed| {
+            schemes.contains(&parsed.scheme())
+                && (parsed.scheme() == "mailto" || url.contains("://"))
+        })
 }

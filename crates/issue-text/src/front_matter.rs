@@ -43,7 +43,9 @@ pub enum IssueTextError {
     #[error("line 1: the head has no end; put a line of three hyphens (---) below it:\n{EXAMPLE}")]
     OpenHead,
     /// A line of the head without a colon.
-    #[error("line {line}: \"{text}\" is not understood; write a name, a colon and a value:\n{EXAMPLE}")]
+    #[error(
+        "line {line}: \"{text}\" is not understood; write a name, a colon and a value:\n{EXAMPLE}"
+    )]
     NotAPair {
         /// The line of the file.
         line: usize,
@@ -161,8 +163,8 @@ impl Head {
             "subject" => once(&mut self.subject, value.to_owned(), line, "subject"),
             "preheader" => once(&mut self.preheader, value.to_owned(), line, "preheader"),
             "language" => {
-                let language = Language::from_tag(value)
-                    .ok_or(IssueTextError::UnknownLanguage { line })?;
+                let language =
+                    Language::from_tag(value).ok_or(IssueTextError::UnknownLanguage { line })?;
                 once(&mut self.language, language, line, "language")
             }
             other => Err(IssueTextError::UnknownKey {
@@ -222,9 +224,18 @@ mod tests {
             ("subject: a\n\ntext", "must begin with a head"),
             ("---\nsubject: a\ntext: b", "line 3: \"text\" is not known"),
             ("---\nsubject: a\n", "the head has no end"),
-            ("---\nsubject\n---\nb", "line 2: \"subject\" is not understood"),
-            ("---\nsubject: a\nsubject: b\n---\nb", "line 3: subject is given twice"),
-            ("---\nsubject: a\nlanguage: fr\n---\nb", "line 3: the language is"),
+            (
+                "---\nsubject\n---\nb",
+                "line 2: \"subject\" is not understood",
+            ),
+            (
+                "---\nsubject: a\nsubject: b\n---\nb",
+                "line 3: subject is given twice",
+            ),
+            (
+                "---\nsubject: a\nlanguage: fr\n---\nb",
+                "line 3: the language is",
+            ),
             ("---\nsubject:\n---\nb", "has no subject"),
             ("---\npreheader: a\n---\nb", "add a line like"),
             ("---\nsubject: a\n---\n \n", "line 3: there is no text"),

@@ -7,7 +7,7 @@
 //! | `document` | which Markdown is understood |
 //! | `html` | the HTML: sanitised, link addresses byte for byte as written |
 //! | `text`, `wrap` | the plain text: headings underlined, links followed by their address |
-//! | `lint` | what an author should put right, with line and reason |
+//! | `lint`, `problem` | what an author should put right, with line and reason |
 //!
 //! A walk: [`parse`] splits a file into an [`IssueText`]; [`lint`] looks for what would mislead or
 //! exclude a reader; [`render`] gives both parts of the mail, which `mail` puts into its shell.
@@ -16,11 +16,13 @@ mod document;
 mod front_matter;
 mod html;
 mod lint;
+mod problem;
 mod text;
 mod wrap;
 
 pub use front_matter::{IssueText, IssueTextError, parse};
-pub use lint::{Code, Problem, Severity, lint};
+pub use lint::lint;
+pub use problem::{Code, Problem, Severity};
 
 /// Both forms of an issue's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
