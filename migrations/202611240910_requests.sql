@@ -18,6 +18,7 @@ CREATE TABLE request_inbox (
     stop        boolean     NOT NULL,
     envelope    bytea       NOT NULL,                -- the spool record's body and the spool_id
     received_at timestamptz NOT NULL,
+    not_before  timestamptz,                         -- set where only a newer version can read it
     UNIQUE (spool_id, seq)
 );
 CREATE INDEX request_inbox_stops_first ON request_inbox (stop DESC, id);

@@ -54,6 +54,7 @@ CREATE TABLE consent (
     subscription_id         bytea       NOT NULL,    -- proposed until confirmed
     lawful_basis            smallint    NOT NULL,
     notice_id               bigint      NOT NULL REFERENCES notice,
+    language                smallint    NOT NULL,    -- for the mails of this sign-up
     wording_sha256          bytea,
     origin                  text,
     channel                 smallint    NOT NULL,    -- 0 web, 1 api
@@ -68,6 +69,8 @@ CREATE TABLE consent (
     withdrawn_at            timestamptz,
     withdrawal_seq          bigint,                  -- the ledger entry
     record_mac              bytea,                   -- over the record, by the registrar: shows an edit
+    sealed                  bytea,                   -- kept while confirmed and another sign-up's box is in use:
+                                                     -- should that one be disowned, this one counts again
     UNIQUE (box_id, newsletter_id)
 );
 CREATE INDEX consent_by_subscription ON consent (subscription_id);
@@ -78,7 +81,8 @@ CREATE TABLE unsubscribe (
     subscription_id bytea,
     accepted_at     timestamptz,
     undo_event_id   bytea,
-    undone_at       timestamptz
+    undone_at       timestamptz,
+    ledger_seq      bigint           -- its entry
 );
 CREATE INDEX unsubscribe_by_subscription ON unsubscribe (subscription_id);
 

@@ -1,7 +1,7 @@
 //! From and to the types of columns. A value that no code of ours wrote is
 //! [`StoreError::Inconsistent`], with its table.
 
-use domain::Timestamp;
+use domain::{Language, Timestamp};
 use time::OffsetDateTime;
 
 use crate::StoreError;
@@ -39,4 +39,9 @@ pub(crate) fn number<T, U: TryFrom<T>>(column: T, table: &'static str) -> Result
 /// A number for a `bigint`. Ours start at 1 and count up: none reaches the end.
 pub(crate) fn bigint(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A language by its number.
+pub(crate) fn language(number: i16, table: &'static str) -> Result<Language, StoreError> {
+    Language::from_number(number).ok_or(StoreError::Inconsistent(table))
 }

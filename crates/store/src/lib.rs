@@ -5,6 +5,8 @@
 //! | --- | --- |
 //! | `connect` | the way there, its time limits, migrations |
 //! | `error` | what can go wrong, by what to do about it |
+//! | `catalogue`, `operator_desk` | the body, newsletters and notices: read and changed |
+//! | `request_inbox`, `spools` | what web roles accepted and shipped, and how far each is applied |
 //! | `issues` | issues: approved, watched, read by the sender |
 //! | `fan_out`, `chunks`, `deliveries` | an issue's audience: written down, taken by the chunk, claimed and settled |
 //! | `mails` | one-to-one mails, claimed and settled alike |
@@ -15,6 +17,7 @@
 //! The checked statements are kept in `.sqlx`, so that a build needs no database; after a change of
 //! a statement or of a migration run `crates/store/prepare`.
 
+mod catalogue;
 mod chunks;
 mod columns;
 mod connect;
@@ -23,9 +26,13 @@ mod error;
 mod fan_out;
 mod issues;
 mod mails;
+mod operator_desk;
+mod request_inbox;
+mod spools;
 mod sweeps;
 mod workers;
 
+pub use catalogue::CatalogueReader;
 pub use chunks::{ChunkTable, OwnedChunk};
 pub use connect::{ConnectSettings, Database, Host, MIGRATOR};
 pub use deliveries::{
@@ -38,5 +45,8 @@ pub use issues::{
     NewIssue,
 };
 pub use mails::{ClaimedMail, MailAttempt, MailClaim, MailResult, MailSender, MailStore};
+pub use operator_desk::{NewNewsletter, OperatorDesk};
+pub use request_inbox::{InboxRow, RequestInbox};
+pub use spools::SpoolTable;
 pub use sweeps::{Barrier, RecentStops};
 pub use workers::{Beat, WorkerPulse, WorkerTable};

@@ -1,0 +1,112 @@
+//! The spools of web roles, as the barrier sees them: how far each is applied, whether it still
+//! reports, and how old its oldest waiting stop is (`DESIGN.md` 2, Barrier).
+
+use domain::{SpoolId, Timestamp};
+
+use crate::{Database, StoreError, columns};
+
+const TABLE: &str = "spool";
+
+/// The table of spools.
+#[derive(Debug, Clone)]
+pub struct SpoolTable {
+    database: Database,
+}
+
+impl Database {
+    /// For shippers and the registrar.
+    #[must_use]
+    pub fn spools(&self) -> SpoolTable {
+        SpoolTable {
+            database: self.clone(),
+        }
+    }
+}
+
+impl SpoolTable {
+    /// Makes a spool known, again with each start of its role. Gives its `applied_upto`: the role
+    /// ships from the seq after it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: try again later; the role works without.
+    pub async fn register(
+        &self,
+        spool_id: SpoolId,
+        role: &str,
+        holds_stops: bool,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let applied_upto = sqlx::query_scalar!(
+            "INSERT INTO spool (spool_id, role, holds_stops, moved_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (spool_id) DO UPDATE SET
+                 role = EXCLUDED.role, holds_stops = EXCLUDED.holds_stops,
+                 moved_at = EXCLUDED.moved_at, counter = spool.counter + 1
+             RETURNING applied_upto",
+            spool_id.as_bytes(),
+            role,
+            holds_stops,
+            columns::moment(now),
+        )
+        .fetch_one(&self.database.pool)
+        .await?;
+        columns::number(applied_upto, TABLE)
+    }
+
+    /// A heartbeat, every 2 s: the spool's role is alive and `oldest_stop` is when its oldest stop
+    /// that is not applied was accepted. Gives `applied_upto`; none where the table does not know
+    /// the spool, as after a restored backup: register it again.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: try again later; the role works without.
+    pub async fn beat(
+        &self,
+        spool_id: SpoolId,
+        oldest_stop: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Option<u64>, StoreError> {
+        let applied_upto = sqlx::query_scalar!(
+            "WITH tick AS (UPDATE installation SET tick = tick + 1)
+             UPDATE spool SET counter = counter + 1, moved_at = $2, oldest_stop_at = $3
+             WHERE spool_id = $1
+             RETURNING applied_upto",
+            spool_id.as_bytes(),
+            columns::moment(now),
+            oldest_stop.map(columns::moment),
+        )
+        .fetch_optional(&self.database.pool)
+        .await?;
+        applied_upto
+            .map(|upto| columns::number(upto, TABLE))
+            .transpose()
+    }
+
+    /// Moves `applied_upto` of every spool over the rows that are applied without a gap, and removes
+    /// their rows of `applied_request`. Gives the number of rows removed.
+    ///
+    /// # Errors
+    /// Those of the database; nothing is lost, it is done again next time.
+    pub async fn advance_marks(&self) -> Result<u64, StoreError> {
+        // The places count 1, 2, 3 … after the mark; as long as seq - mark counts along, there is
+        // no gap.
+        let removed = sqlx::query!(
+            "WITH placed AS (
+                 SELECT a.spool_id, a.seq, s.applied_upto,
+                        row_number() OVER (PARTITION BY a.spool_id ORDER BY a.seq) AS place
+                 FROM applied_request a JOIN spool s ON s.spool_id = a.spool_id
+                 WHERE a.seq > s.applied_upto
+             ), reached AS (
+                 SELECT spool_id, max(seq) AS seq FROM placed
+                 WHERE seq = applied_upto + place GROUP BY spool_id
+             ), moved AS (
+                 UPDATE spool SET applied_upto = reached.seq FROM reached
+                 WHERE spool.spool_id = reached.spool_id AND spool.applied_upto < reached.seq
+                 RETURNING spool.spool_id, spool.applied_upto
+             )
+             DELETE FROM applied_request a USING moved
+             WHERE a.spool_id = moved.spool_id AND a.seq <= moved.applied_upto"
+        )
+        .execute(&self.database.pool)
+        .await?;
+        Ok(removed.rows_affected())
+    }
+}
