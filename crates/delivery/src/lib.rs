@@ -1,1 +1,89 @@
+//! The worker: applies what web roles accepted, writes down an issue's audience, and sends mail. The
+//! only room besides the binary that may open an address.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `registrar/` | requests from the inbox to the tables and the ledger |
+//! | `planner` | an approved issue becomes deliveries in chunks |
+//! | `work_source` | where chunks and mails to send come from |
+//! | `sender/` | `chunk_sender` for issues, `mail_sender` for one-to-one mail, both through `attempt` |
+//! | `journal`, `replay` | what was on the wire when the process died, and what follows from it |
+//! | `lookout` | the newest stops and the barrier, from memory |
+//! | `heartbeat` | the sign of life without which nothing is sent |
+//! | `breaker` | one pause for all when the relay is away |
+//! | `sweeper` | doubts, deadlines, dead workers, finished issues |
+//! | `state_dir` | the folder that makes a worker the same one after a restart |
+//!
+//! A walk: the planner finds an approved issue and writes its audience. A lane of `chunk_sender`
+//! takes a chunk, claims 32 recipients (committed before any SMTP), opens their addresses and renders
+//! their mails in a thread of its own, and sends one after the other: last look, `MAIL FROM`, body,
+//! journal, dot, reply, journal. Results are flushed in batches; the chunk is handed back, and when
+//! none is left the sweeper finishes the issue.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use address_open::{AddressKeys, Opener};
+use domain::{Clock, Entropy};
+use link_token::LinkKeys;
+use mail::Transport;
+use service_runtime::Shutdown;
+use store::Database;
+
+/// The keys of a worker. Nothing in here can be printed.
+pub struct Keys {
+    /// Opens sealed addresses.
+    pub opener: Opener,
+    /// Codes, row MACs and Message-IDs.
+    pub address: AddressKeys,
+    /// Mints unsubscribe, undo and "not me" links.
+    pub leave: LinkKeys,
+    /// Mints confirm links.
+    pub join: LinkKeys,
+}
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the pages are, without a slash at the end; goes into every link.
+    pub base_url: String,
+    /// The worker's own folder: its id, its journal. One worker at a time; it must survive restarts.
+    pub state_dir: PathBuf,
+    /// Connections to the relay for issues; confirmations have one of their own besides. At least 1.
+    pub connections: usize,
+}
+
+/// Why a worker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another worker has this `state_dir`.
+    #[error("another worker uses {}", .0.display())]
+    InUse(PathBuf),
+    /// The `state_dir` cannot be read or written.
+    #[error("the worker's folder {} cannot be used", .path.display())]
+    StateDir {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Starts a worker on the tasks of `shutdown` and returns. The database may be away: everything
+/// waits for it, and what the journal knows is applied before anything is claimed.
+///
+/// # Errors
+/// [`StartError`] where the `state_dir` is not ours to use.
+pub fn run(
+    database: &Database,
+    keys: Keys,
+    transport: Transport,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    shutdown: &Shutdown,
+) -> Result<(), StartError> {
+    let _ = (database, keys, transport, settings, clock, entropy, shutdown);
+    Ok(())
+}
