@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use ammonia::Builder;
 use comrak::Arena;
 use comrak::html::{ChildRendering, Context, format_document_with_formatter, format_node_default};
-use comrak::nodes::{Node, NodeLink, NodeValue};
+use comrak::nodes::{Node, NodeLink, NodeValue, TableAlignment};
 use comrak::options::Plugins;
 
 use crate::document;
@@ -48,6 +48,7 @@ fn format_node(
             }
             Ok(ChildRendering::HTML)
         }
+        NodeValue::TableCell => format_cell(context, node, entering),
         NodeValue::HtmlBlock(_) | NodeValue::HtmlInline(_) | NodeValue::Raw(_) => {
             Ok(ChildRendering::Skip)
         }
@@ -93,6 +94,34 @@ fn format_image(
     Ok(ChildRendering::Plain)
 }
 
+/// comrak would use the `align` attribute, which HTML no longer has.
+fn format_cell(
+    context: &mut Context<'_, '_>,
+    node: Node<'_>,
+    entering: bool,
+) -> Result<ChildRendering, fmt::Error> {
+    let row = node.parent();
+    let in_head = row.is_some_and(|row| matches!(row.data().value, NodeValue::TableRow(true)));
+    let tag = if in_head { "th" } else { "td" };
+    if !entering {
+        writeln!(context, "</{tag}>")?;
+        return Ok(ChildRendering::HTML);
+    }
+    let column = node.preceding_siblings().count() - 1;
+    let alignment = row
+        .and_then(Node::parent)
+        .and_then(|table| match &table.data().value {
+            NodeValue::Table(table) => table.alignments.get(column).copied(),
+            _ => None,
+        });
+    match alignment {
+        Some(TableAlignment::Right) => write!(context, "<{tag} style=\"text-align:right\">")?,
+        Some(TableAlignment::Center) => write!(context, "<{tag} style=\"text-align:center\">")?,
+        _ => write!(context, "<{tag}>")?,
+    }
+    Ok(ChildRendering::HTML)
+}
+
 fn format_title(context: &mut Context<'_, '_>, link: &NodeLink) -> fmt::Result {
     if !link.title.is_empty() {
         context.write_str("\" title=\"")?;
@@ -133,8 +162,8 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
         ("a", &["href", "title"]),
         ("img", &["src", "alt", "title"]),
         ("ol", &["start"]),
-        ("td", &["align"]),
-        ("th", &["align"]),
+        ("td", &["style"]),
+        ("th", &["style"]),
     ];
     let attributes: HashMap<&str, HashSet<&str>> = attributes
         .into_iter()
@@ -145,6 +174,7 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
         .tags(tags.into_iter().collect())
         .tag_attributes(attributes)
         .set_tag_attribute_value("th", "scope", "col")
+        .filter_style_properties(HashSet::from(["text-align"]))
         .url_schemes(["http", "https", "mailto"].into_iter().collect())
         .url_relative(ammonia::UrlRelative::Deny)
         .link_rel(Some("noopener noreferrer"));
@@ -183,8 +213,8 @@ pub(crate) mod tests {
             "<strong>times</strong>",
             "<del>old</del>",
             "<ol>",
-            "<th align=\"left\" scope=\"col\">a</th>",
-            "<td align=\"right\">2</td>",
+            "<th scope=\"col\">a</th>",
+            "<td style=\"text-align:right\">2</td>",
         ] {
             assert!(html.contains(part), "{part} in {html}");
         }

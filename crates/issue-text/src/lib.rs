@@ -42,3 +42,11 @@ pub fn render(markdown: &str) -> Rendered {
         text: text::render(markdown),
     }
 }
+
+/// Wraps one paragraph at 72 columns with `\n`; a word that is longer stays whole.
+#[must_use]
+pub fn wrap(paragraph: &str) -> String {
+    let mut flow = wrap::Flow::default();
+    flow.text(paragraph);
+    flow.lines(wrap::WIDTH).join("\n")
+}
