@@ -109,7 +109,7 @@ fn format_cell(
     }
     let column = node.preceding_siblings().count() - 1;
     let alignment = row
-        .and_then(Node::parent)
+        .and_then(|row| row.parent())
         .and_then(|table| match &table.data().value {
             NodeValue::Table(table) => table.alignments.get(column).copied(),
             _ => None,
