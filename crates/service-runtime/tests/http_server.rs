@@ -54,8 +54,10 @@ fn router() -> Router {
 }
 
 async fn start(limits: ServerLimits) -> (SocketAddr, Shutdown) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    let address = listener.local_addr().expect("a bound listener");
     let shutdown = Shutdown::new();
     http_server::serve(listener, router(), limits, &shutdown);
     (address, shutdown)
@@ -78,8 +80,8 @@ async fn read_until(socket: &mut TcpStream, wanted: &str) -> String {
     while !answer.contains(wanted) {
         let read = tokio::time::timeout(LONG, socket.read(&mut buffer))
             .await
-            .expect("an answer")
-            .unwrap();
+            .expect("an answer in time")
+            .expect("no reset");
         assert!(read > 0, "closed before {wanted:?}, after {answer:?}");
         answer.push_str(&String::from_utf8_lossy(&buffer[..read]));
     }
@@ -87,8 +89,11 @@ async fn read_until(socket: &mut TcpStream, wanted: &str) -> String {
 }
 
 async fn ask(address: SocketAddr, request: &str) -> String {
-    let mut socket = TcpStream::connect(address).await.unwrap();
-    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut socket = TcpStream::connect(address).await.expect("a connection");
+    socket
+        .write_all(request.as_bytes())
+        .await
+        .expect("the server reads");
     read_to_end(&mut socket).await
 }
 

@@ -1,0 +1,238 @@
+//! English and Welsh of the pages, each complete: a missing text does not compile. `{}` stands for the
+//! newsletter's name.
+
+use domain::Language;
+
+/// A page that asks.
+#[derive(Debug)]
+pub(crate) struct AskWords {
+    /// The title and first heading.
+    pub(crate) heading: &'static str,
+    /// The heading where no newsletter is named.
+    pub(crate) heading_unnamed: &'static str,
+    /// What the button does.
+    pub(crate) explanation: &'static str,
+    /// On the button.
+    pub(crate) button: &'static str,
+    /// What happens without it.
+    pub(crate) otherwise: &'static str,
+}
+
+/// A page, or line, that confirms.
+#[derive(Debug)]
+pub(crate) struct DoneWords {
+    /// The title and first heading.
+    pub(crate) heading: &'static str,
+    /// Under the heading, in the panel.
+    pub(crate) panel: &'static str,
+    /// What happens next.
+    pub(crate) next: &'static str,
+    /// The answer to a program.
+    pub(crate) line: &'static str,
+}
+
+/// All words of the room in one language.
+#[derive(Debug)]
+pub(crate) struct Words {
+    pub(crate) this_newsletter: &'static str,
+    pub(crate) ask_leave: AskWords,
+    pub(crate) ask_undo: AskWords,
+    pub(crate) ask_not_me: AskWords,
+    /// Before the list of newsletters that somebody signed up for.
+    pub(crate) signed_up_for: &'static str,
+    /// In its place where none is named.
+    pub(crate) signed_up_unnamed: &'static str,
+    pub(crate) done_leave: DoneWords,
+    pub(crate) done_undo: DoneWords,
+    pub(crate) done_not_me: DoneWords,
+    pub(crate) receipt: &'static str,
+    pub(crate) receipt_help: &'static str,
+    pub(crate) changed_mind: &'static str,
+    pub(crate) undo_button: &'static str,
+    /// `{}` stands for "30 days".
+    pub(crate) deleted_after: &'static str,
+    pub(crate) deleted_at_once: &'static str,
+    pub(crate) sign_up_again: &'static str,
+    pub(crate) still_coming: &'static str,
+    pub(crate) tell_officer: &'static str,
+    pub(crate) complain_to: &'static str,
+    /// `{}` stands for the officer's mailbox.
+    pub(crate) unavailable_write_to: &'static str,
+    pub(crate) unavailable: &'static str,
+    /// Days in words of this language.
+    pub(crate) days: fn(u16) -> String,
+}
+
+impl Words {
+    pub(crate) const fn in_language(language: Language) -> &'static Self {
+        match language {
+            Language::En => &EN,
+            Language::Cy => &CY,
+        }
+    }
+}
+
+/// The pattern with its `{}` filled in.
+pub(crate) fn filled(pattern: &str, with: &str) -> String {
+    pattern.replacen("{}", with, 1)
+}
+
+static EN: Words = Words {
+    this_newsletter: "this newsletter",
+    ask_leave: AskWords {
+        heading: "Unsubscribe from {}?",
+        heading_unnamed: "Unsubscribe from this newsletter?",
+        explanation: "Press the button to stop getting {}. Other newsletters that you get from us go on.",
+        button: "Unsubscribe",
+        otherwise: "Nothing changes until you press the button.",
+    },
+    ask_undo: AskWords {
+        heading: "Keep getting {}?",
+        heading_unnamed: "Keep getting this newsletter?",
+        explanation: "You unsubscribed. Press the button to take that back and go on getting {}.",
+        button: "Keep getting it",
+        otherwise: "Nothing changes until you press the button.",
+    },
+    ask_not_me: AskWords {
+        heading: "Did someone else use your email address?",
+        heading_unnamed: "Did someone else use your email address?",
+        explanation: "If it was not you, press the button. We will cancel the sign-up and send you no newsletter because of it.",
+        button: "This wasn’t me",
+        otherwise: "If it was you, close this page. Nothing changes.",
+    },
+    signed_up_for: "Someone gave us your email address to get:",
+    signed_up_unnamed: "Someone gave us your email address to get one of our newsletters.",
+    done_leave: DoneWords {
+        heading: "You have unsubscribed",
+        panel: "You will not get {} any more.",
+        next: "We will send you no more issues from now on. One that is already on its way may still arrive.",
+        line: "You have unsubscribed.",
+    },
+    done_undo: DoneWords {
+        heading: "You have taken back your unsubscribe",
+        panel: "You will keep getting {}.",
+        next: "This works as long as we still have your email address. If we have deleted it already, you can sign up again.",
+        line: "The unsubscribe is taken back.",
+    },
+    done_not_me: DoneWords {
+        heading: "We have cancelled the sign-up",
+        panel: "You will get no newsletter because of it.",
+        next: "You do not need to do anything else. We only send a newsletter after someone has pressed the button in an email to that address.",
+        line: "The sign-up is cancelled.",
+    },
+    receipt: "Your receipt",
+    receipt_help: "Keep this code if you would like proof.",
+    changed_mind: "Changed your mind?",
+    undo_button: "Undo: keep getting {}",
+    deleted_after: "If you get no other newsletter from us, we delete your email address after {}. You can undo until then.",
+    deleted_at_once: "If you get no other newsletter from us, we delete your email address straight away. You would then have to sign up again.",
+    sign_up_again: "Sign up again",
+    still_coming: "If it still comes",
+    tell_officer: "If you still get {} after 2 days, send the receipt to our Data Protection Officer:",
+    complain_to: "You can also complain to the regulator:",
+    unavailable_write_to: "We could not do this now and have changed nothing. Please try again in a minute, or write to {}.",
+    unavailable: "We could not do this now and have changed nothing. Please try again in a minute.",
+    days: |count| match count {
+        1 => "1 day".to_owned(),
+        more => format!("{more} days"),
+    },
+};
+
+static CY: Words = Words {
+    this_newsletter: "y cylchlythyr hwn",
+    ask_leave: AskWords {
+        heading: "Dad-danysgrifio o {}?",
+        heading_unnamed: "Dad-danysgrifio o’r cylchlythyr hwn?",
+        explanation: "Pwyswch y botwm i roi’r gorau i gael {}. Bydd cylchlythyrau eraill rydych yn eu cael gennym yn parhau.",
+        button: "Dad-danysgrifio",
+        otherwise: "Nid oes dim yn newid nes i chi bwyso’r botwm.",
+    },
+    ask_undo: AskWords {
+        heading: "Dal i gael {}?",
+        heading_unnamed: "Dal i gael y cylchlythyr hwn?",
+        explanation: "Rydych wedi dad-danysgrifio. Pwyswch y botwm i ddadwneud hynny a dal i gael {}.",
+        button: "Dal i’w gael",
+        otherwise: "Nid oes dim yn newid nes i chi bwyso’r botwm.",
+    },
+    ask_not_me: AskWords {
+        heading: "A ddefnyddiodd rhywun arall eich cyfeiriad e-bost?",
+        heading_unnamed: "A ddefnyddiodd rhywun arall eich cyfeiriad e-bost?",
+        explanation: "Os nad chi oedd hynny, pwyswch y botwm. Byddwn yn canslo’r cofrestriad ac ni fyddwn yn anfon cylchlythyr atoch o’i herwydd.",
+        button: "Nid fi oedd hwn",
+        otherwise: "Os chi oedd hynny, caewch y dudalen hon. Nid oes dim yn newid.",
+    },
+    signed_up_for: "Rhoddodd rhywun eich cyfeiriad e-bost i ni er mwyn cael:",
+    signed_up_unnamed: "Rhoddodd rhywun eich cyfeiriad e-bost i ni er mwyn cael un o’n cylchlythyrau.",
+    done_leave: DoneWords {
+        heading: "Rydych wedi dad-danysgrifio",
+        panel: "Ni fyddwch yn cael {} mwyach.",
+        next: "Ni fyddwn yn anfon rhagor o rifynnau atoch o hyn ymlaen. Gall un sydd eisoes ar ei ffordd gyrraedd o hyd.",
+        line: "Rydych wedi dad-danysgrifio.",
+    },
+    done_undo: DoneWords {
+        heading: "Rydych wedi dadwneud eich dad-danysgrifiad",
+        panel: "Byddwch yn dal i gael {}.",
+        next: "Mae hyn yn gweithio cyhyd â bod eich cyfeiriad e-bost gennym o hyd. Os ydym eisoes wedi’i ddileu, gallwch gofrestru eto.",
+        line: "Mae’r dad-danysgrifiad wedi’i ddadwneud.",
+    },
+    done_not_me: DoneWords {
+        heading: "Rydym wedi canslo’r cofrestriad",
+        panel: "Ni chewch gylchlythyr o’i herwydd.",
+        next: "Nid oes angen i chi wneud dim byd arall. Dim ond ar ôl i rywun bwyso’r botwm mewn e-bost i’r cyfeiriad hwnnw y byddwn yn anfon cylchlythyr.",
+        line: "Mae’r cofrestriad wedi’i ganslo.",
+    },
+    receipt: "Eich derbynneb",
+    receipt_help: "Cadwch y cod hwn os hoffech gael prawf.",
+    changed_mind: "Wedi newid eich meddwl?",
+    undo_button: "Dadwneud: dal i gael {}",
+    deleted_after: "Os nad ydych yn cael cylchlythyr arall gennym, byddwn yn dileu eich cyfeiriad e-bost ar ôl {}. Gallwch ddadwneud tan hynny.",
+    deleted_at_once: "Os nad ydych yn cael cylchlythyr arall gennym, byddwn yn dileu eich cyfeiriad e-bost ar unwaith. Byddai’n rhaid i chi gofrestru eto wedyn.",
+    sign_up_again: "Cofrestru eto",
+    still_coming: "Os yw’n dal i ddod",
+    tell_officer: "Os ydych yn dal i gael {} ar ôl 2 ddiwrnod, anfonwch y dderbynneb at ein Swyddog Diogelu Data:",
+    complain_to: "Gallwch hefyd gwyno wrth y rheoleiddiwr:",
+    unavailable_write_to: "Ni allem wneud hyn nawr ac nid ydym wedi newid dim. Rhowch gynnig arall arni ymhen munud, neu ysgrifennwch at {}.",
+    unavailable: "Ni allem wneud hyn nawr ac nid ydym wedi newid dim. Rhowch gynnig arall arni ymhen munud.",
+    // Singular after a number; 2 softens it.
+    days: |count| match count {
+        2 => "2 ddiwrnod".to_owned(),
+        other => format!("{other} diwrnod"),
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_their_place_in_both_languages() {
+        for language in Language::ALL {
+            let words = Words::in_language(language);
+            for pattern in [
+                words.ask_leave.heading,
+                words.ask_leave.explanation,
+                words.ask_undo.heading,
+                words.ask_undo.explanation,
+                words.done_leave.panel,
+                words.done_undo.panel,
+                words.undo_button,
+                words.deleted_after,
+                words.tell_officer,
+                words.unavailable_write_to,
+            ] {
+                assert_eq!(pattern.matches("{}").count(), 1, "{pattern}");
+                assert_eq!(filled(pattern, "{}"), pattern);
+            }
+        }
+    }
+
+    #[test]
+    fn days_are_counted_as_the_language_counts() {
+        let counted = |language, count| (Words::in_language(language).days)(count);
+        assert_eq!(counted(Language::En, 1), "1 day");
+        assert_eq!(counted(Language::En, 30), "30 days");
+        assert_eq!(counted(Language::Cy, 1), "1 diwrnod");
+        assert_eq!(counted(Language::Cy, 2), "2 ddiwrnod");
+        assert_eq!(counted(Language::Cy, 30), "30 diwrnod");
+    }
+}
