@@ -1,1 +1,44 @@
+//! What the stories need: a running Letterbox, and the world around it (a website's visitor, a
+//! mailbox, a mail relay, a browser), none of it sharing code with the rooms under test.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `letterbox` | a `letterbox up` of its own, on a free port and in a folder of its own |
+//! | `binary` | where the program under test is, built once |
+//! | `web` | an HTTP client that follows nothing and keeps nothing, and one that sends any bytes |
+//! | `form` | reads the forms and texts of a page |
+//! | `mailbox` | caught mail, read by two parsers that share no code |
+//! | `resident` | what a person does: sign up, confirm, leave |
+//! | `smtp_sink` | a mail relay that answers as told and writes down every byte |
+//! | `browser` | Chromium without JavaScript, by WebDriver |
+//! | `scan` | searches files for addresses in every disguise |
+//! | `wait` | waiting for a condition, with a deadline |
+//! | `seed` | random numbers that a failing test can repeat |
+//!
+//! A walk: a story starts [`Letterbox::start`], lets a [`Resident`] sign up, waits in
+//! [`Letterbox::mailbox`] for the confirmation, follows its link and looks at what changed. When the
+//! handle is dropped the program gets `SIGTERM`, and its folder goes.
 
+mod binary;
+mod browser;
+mod form;
+mod letterbox;
+mod mailbox;
+mod resident;
+mod scan;
+mod seed;
+mod smtp_sink;
+mod wait;
+mod web;
+
+pub use binary::{letterbox_binary, repository};
+pub use browser::Browser;
+pub use form::{Form, forms, text_of};
+pub use letterbox::{Ended, Letterbox};
+pub use mailbox::{Mail, Mailbox, SecondReading, read_by_python};
+pub use resident::{Resident, confirm_link, token_of, unsubscribe_link, url_path};
+pub use scan::{Finding, Scan, plant_every_disguise};
+pub use seed::Seed;
+pub use smtp_sink::{Rule, SmtpSink, Transcript};
+pub use wait::{DEADLINE, wait_for, wait_until};
+pub use web::{Answer, Web, raw_exchange};

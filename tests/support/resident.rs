@@ -1,0 +1,157 @@
+//! What a person does: sign up by the form, confirm by the mail, leave by a link.
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{Letterbox, Mail, forms};
+
+/// A person with an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resident {
+    /// The address, as typed.
+    pub email: String,
+}
+
+impl Resident {
+    /// A person with this address.
+    #[must_use]
+    pub fn new(email: &str) -> Self {
+        Self {
+            email: email.to_owned(),
+        }
+    }
+
+    /// Fills the hosted form of `council-news` and sends it; expects the way to the thank-you page.
+    ///
+    /// # Errors
+    /// The page has no such form, or the answer is no 303.
+    pub fn sign_up(&self, letterbox: &Letterbox) -> Result<()> {
+        let web = letterbox.web();
+        let page = web.get("/newsletters/council-news?l=en")?;
+        ensure!(
+            page.status == 200,
+            "the hosted page: {} {}",
+            page.status,
+            page.body
+        );
+        let form = forms(&page.body)
+            .into_iter()
+            .find(|form| form.action.starts_with("/subscriptions"))
+            .context("no form for signing up")?
+            .with("email", &self.email);
+        let answer = web.post_form(&form.action, &form.pairs())?;
+        ensure!(
+            answer.status == 303,
+            "signing up: {} {}",
+            answer.status,
+            answer.body
+        );
+        Ok(())
+    }
+
+    /// Waits for the confirmation mail and presses its button.
+    ///
+    /// # Errors
+    /// No mail came, or the button did not work.
+    pub fn confirm(&self, letterbox: &Letterbox) -> Result<()> {
+        let mail = letterbox.mailbox().wait_for(&self.email, "")?;
+        self.press(letterbox, &confirm_link(&mail)?, "/confirm/")
+    }
+
+    /// Opens a page and presses the button of its first form below this path.
+    ///
+    /// # Errors
+    /// Page or button did not work.
+    pub fn press(&self, letterbox: &Letterbox, link: &str, path: &str) -> Result<()> {
+        let web = letterbox.web();
+        let page = web.get(link)?;
+        ensure!(page.status == 200, "{link}: {} {}", page.status, page.body);
+        let form = forms(&page.body)
+            .into_iter()
+            .find(|form| {
+                form.method == "post" && (form.action.is_empty() || form.action.contains(path))
+            })
+            .with_context(|| format!("no button on {link}: {}", page.body))?;
+        let action = if form.action.is_empty() {
+            link
+        } else {
+            &form.action
+        };
+        let answer = web.post_form(action, &form.pairs())?;
+        ensure!(
+            answer.status == 200,
+            "pressing the button of {link}: {} {}",
+            answer.status,
+            answer.body
+        );
+        Ok(())
+    }
+
+    /// Signs up and confirms, and waits until the subscription is active.
+    ///
+    /// # Errors
+    /// Any step failed.
+    pub fn join(&self, letterbox: &Letterbox) -> Result<()> {
+        self.sign_up(letterbox)?;
+        self.confirm(letterbox)
+    }
+}
+
+/// The confirm link of a mail.
+///
+/// # Errors
+/// There is none.
+pub fn confirm_link(mail: &Mail) -> Result<String> {
+    link_with(&mail.text, "/confirm/").with_context(|| format!("no confirm link: {}", mail.text))
+}
+
+/// The last unsubscribe link of the text part.
+///
+/// # Errors
+/// There is none.
+pub fn unsubscribe_link(mail: &Mail) -> Result<String> {
+    link_with(&mail.text, "/u/").with_context(|| format!("no unsubscribe link: {}", mail.text))
+}
+
+fn link_with(text: &str, path: &str) -> Option<String> {
+    text.split_whitespace()
+        .map(|word| word.trim_matches(['<', '>', '(', ')', '[', ']', ',', '.']))
+        .rfind(|word| word.starts_with("http") && word.contains(path))
+        .map(str::to_owned)
+}
+
+/// The part of an address after its host, with the query.
+#[must_use]
+pub fn url_path(link: &str) -> &str {
+    link.splitn(4, '/').nth(3).map_or("/", |_| {
+        let after_host = link
+            .match_indices('/')
+            .nth(2)
+            .map_or(link.len(), |(index, _)| index);
+        &link[after_host..]
+    })
+}
+
+/// The token in a link.
+#[must_use]
+pub fn token_of(link: &str) -> &str {
+    link.split('?')
+        .next()
+        .and_then(|plain| plain.rsplit('/').next())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_come_apart() {
+        let link = "http://127.0.0.1:1/u/AbC-_?n=council-news&l=en";
+        assert_eq!(url_path(link), "/u/AbC-_?n=council-news&l=en");
+        assert_eq!(token_of(link), "AbC-_");
+        assert_eq!(
+            link_with(&format!("Leave: <{link}>."), "/u/").as_deref(),
+            Some(link)
+        );
+    }
+}
