@@ -4,7 +4,6 @@
 use std::fs::{self, File, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -105,6 +104,7 @@ impl Letterbox {
         ensure!(self.process.is_none(), "it runs already");
         self.starts += 1;
         let log = File::create(self.log_path())?;
+        // In our process group: Ctrl-C at a test run stops this program too.
         let process = Command::new(letterbox_binary()?)
             .args([
                 "up",
@@ -119,7 +119,6 @@ impl Letterbox {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .process_group(0)
             .spawn()?;
         self.process = Some(process);
         wait_for("letterbox up to be ready", START, || {
