@@ -1,0 +1,135 @@
+//! What a segment holds: finds each record, tells a damaged record from a torn tail
+//! (`FORMATS.md`, Spool).
+
+use domain::Timestamp;
+
+use crate::record::{self, HEADER_BYTES};
+use crate::DecodeError;
+
+/// The place of one seq in a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) accepted_at: Timestamp,
+    /// Offset and length of the record, header included; `None` for a tombstone.
+    pub(crate) place: Option<(u32, u32)>,
+}
+
+/// How a segment ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// With zeros or at the end of the file.
+    Clean,
+    /// With bytes that are no record: cut them.
+    Torn,
+}
+
+/// What a segment holds: `slots[i]` is the seq `first + i`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scan {
+    pub(crate) slots: Vec<Slot>,
+    /// Where the next record goes.
+    pub(crate) end: usize,
+    pub(crate) ending: Ending,
+}
+
+/// A record of a later version stands in the segment: only that version may touch it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NewerRecord;
+
+struct Found {
+    seq: u64,
+    slot: Slot,
+    end: usize,
+}
+
+/// Reads a segment whose first record is `first`. `before` is the `accepted_at` of the record before
+/// it, for tombstones at its start.
+pub(crate) fn scan(bytes: &[u8], first: u64, before: Timestamp) -> Result<Scan, NewerRecord> {
+    // A preallocated segment is mostly zeros: nothing starts in them.
+    let used = bytes.len() - trailing_zeros(bytes);
+    let mut slots: Vec<Slot> = Vec::new();
+    let mut at = 0;
+    let mut expected = first;
+    let ending = loop {
+        if at >= used {
+            break Ending::Clean;
+        }
+        let found = match intact(bytes, at)?.filter(|found| found.seq == expected) {
+            Some(found) => found,
+            None => match later(bytes, at..used, expected)? {
+                Some(found) => found,
+                None => break Ending::Torn,
+            },
+        };
+        let accepted_at = slots.last().map_or(before, |slot| slot.accepted_at);
+        let tombstone = Slot {
+            accepted_at,
+            place: None,
+        };
+        slots.extend((expected..found.seq).map(|_| tombstone));
+        slots.push(found.slot);
+        at = found.end;
+        expected = found.seq + 1;
+    };
+    Ok(Scan {
+        slots,
+        end: at,
+        ending,
+    })
+}
+
+/// The first intact record of a later seq, at any byte of the range.
+fn later(
+    bytes: &[u8],
+    range: std::ops::Range<usize>,
+    expected: u64,
+) -> Result<Option<Found>, NewerRecord> {
+    // No more records than this fit before it: a larger jump was not written by a spool.
+    let most = bytes.len() as u64 / HEADER_BYTES as u64;
+    for at in range {
+        if let Some(found) = intact(bytes, at)?
+            && found.seq > expected
+            && found.seq - expected <= most
+        {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+fn intact(bytes: &[u8], at: usize) -> Result<Option<Found>, NewerRecord> {
+    let Some(body) = bytes.get(at..).and_then(record::unframe) else {
+        return Ok(None);
+    };
+    let length = HEADER_BYTES + body.len();
+    let (Ok(offset), Ok(size)) = (u32::try_from(at), u32::try_from(length)) else {
+        return Ok(None);
+    };
+    match record::decode_body(body) {
+        Ok(body) if body.seq < u64::MAX => Ok(Some(Found {
+            seq: body.seq,
+            slot: Slot {
+                accepted_at: body.accepted_at,
+                place: Some((offset, size)),
+            },
+            end: at + length,
+        })),
+        Err(DecodeError::Newer) => Err(NewerRecord),
+        _ => Ok(None),
+    }
+}
+
+fn trailing_zeros(bytes: &[u8]) -> usize {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    // Whole pages by comparison of memory, the last one byte by byte.
+    let mut zeros = 0;
+    for page in bytes.rchunks(ZEROS.len()) {
+        if page == &ZEROS[..page.len()] {
+            zeros += page.len();
+        } else {
+            zeros += page.iter().rev().take_while(|byte| **byte == 0).count();
+            break;
+        }
+    }
+    zeros
+}

@@ -1,0 +1,1 @@
+//! Full, sick and busy disks.
