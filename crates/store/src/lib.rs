@@ -7,6 +7,7 @@
 //! | `error` | what can go wrong, by what to do about it |
 //! | `catalogue`, `operator_desk` | the body, newsletters and notices: read and changed |
 //! | `request_inbox`, `spools` | what web roles accepted and shipped, and how far each is applied |
+//! | `registrar` | a batch of requests applied in one transaction; the ledger |
 //! | `issues` | issues: approved, watched, read by the sender |
 //! | `fan_out`, `chunks`, `deliveries` | an issue's audience: written down, taken by the chunk, claimed and settled |
 //! | `mails` | one-to-one mails, claimed and settled alike |
@@ -27,6 +28,7 @@ mod fan_out;
 mod issues;
 mod mails;
 mod operator_desk;
+mod registrar;
 mod request_inbox;
 mod spools;
 mod sweeps;
@@ -46,6 +48,11 @@ pub use issues::{
 };
 pub use mails::{ClaimedMail, MailAttempt, MailClaim, MailResult, MailSender, MailStore};
 pub use operator_desk::{NewNewsletter, OperatorDesk};
+pub use registrar::{
+    Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, InboxId, Known,
+    LedgerReader, Left, NewConsent, NewMail, NoticeRef, PendingSignUp, RegistrarStore,
+    SubscriptionRow, Suppression, Turn, Undone, UnsubscribeRow, Waiting, Wanted, Withdrawal,
+};
 pub use request_inbox::{InboxRow, RequestInbox};
 pub use spools::SpoolTable;
 pub use sweeps::{Barrier, RecentStops};

@@ -1,0 +1,439 @@
+//! Reads what a batch touches: once, by sets.
+
+use std::collections::BTreeSet;
+
+use domain::{
+    AddressIndex, EventId, KeyId, KeyState, MailboxCode, NewsletterNumber, NoticeHash, RowMac,
+    SealedAddress, SubscriptionId, SuppressionCode, Timestamp, TokenKey,
+};
+use sqlx::PgConnection;
+
+use super::records::{
+    Codes, Confirmation, ConsentFact, EarlyEvent, EarlyKind, Known, Left, NoticeRef, PendingSignUp,
+    SubscriptionRow, Undone, UnsubscribeRow, Wanted, Withdrawal,
+};
+use crate::{StoreError, columns};
+
+const ONE_DAY: std::time::Duration = std::time::Duration::from_hours(24);
+
+pub(super) async fn known(
+    tx: &mut PgConnection,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Result<Known, StoreError> {
+    let boxes = list(wanted.boxes.iter().map(|id| &id.as_bytes()[..]));
+    let addresses = list(wanted.addresses.iter().map(|code| &code.as_bytes()[..]));
+    let events = list(wanted.unsubscribes.iter().map(|id| &id.as_bytes()[..]));
+
+    let mut known = Known::default();
+    let mut touched = wanted.subscriptions.clone();
+    if !addresses.is_empty() {
+        identities(tx, &addresses, &mut known).await?;
+        suppressed(tx, wanted, now, &mut known).await?;
+        told(tx, &addresses, now, &mut known).await?;
+        notices(tx, wanted, &mut known).await?;
+        touched.extend(known.identities.values());
+    }
+    subscriptions_of(tx, &boxes, &events, &mut touched).await?;
+    let touched = list(touched.iter().map(|id| &id.as_bytes()[..]));
+    if !boxes.is_empty() {
+        sign_ups(tx, &boxes, &mut known).await?;
+        early(tx, &boxes, &mut known).await?;
+    }
+    consents(tx, &touched, &mut known).await?;
+    subscriptions(tx, &touched, &mut known).await?;
+    unsubscribes(tx, &touched, &events, &mut known).await?;
+    recorded(tx, wanted, &mut known).await?;
+    Ok(known)
+}
+
+fn list<'a>(items: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+    items.map(<[u8]>::to_vec).collect()
+}
+
+fn sealed(
+    column: Option<Vec<u8>>,
+    table: &'static str,
+) -> Result<Option<SealedAddress>, StoreError> {
+    column
+        .map(|bytes| SealedAddress::from_bytes(bytes).map_err(|_| StoreError::Inconsistent(table)))
+        .transpose()
+}
+
+/// A person keeps one id for one newsletter, from the first sign-up on: so facts that arrive in any
+/// order meet under it.
+async fn identities(
+    tx: &mut PgConnection,
+    addresses: &[Vec<u8>],
+    known: &mut Known,
+) -> Result<(), StoreError> {
+    const TABLE: &str = "subscription";
+    let rows = sqlx::query!(
+        "SELECT u.address_index AS \"address_index!\", c.newsletter_id AS \"newsletter_id!\",
+                c.subscription_id AS \"subscription_id!\"
+         FROM sign_up u JOIN consent c ON c.box_id = u.box_id
+         WHERE u.address_index = ANY($1)
+         UNION ALL
+         SELECT p.address_index, s.newsletter_id, s.subscription_id
+         FROM subscriber p JOIN subscription s ON s.subscriber_id = p.id
+         WHERE p.address_index = ANY($1)",
+        addresses,
+    )
+    .fetch_all(tx)
+    .await?;
+    for row in rows {
+        known.identities.insert(
+            (
+                AddressIndex::new(columns::bytes(&row.address_index, TABLE)?),
+                NewsletterNumber(columns::number(row.newsletter_id, TABLE)?),
+            ),
+            columns::id(&row.subscription_id, TABLE)?,
+        );
+    }
+    Ok(())
+}
+
+async fn suppressed(
+    tx: &mut PgConnection,
+    wanted: &Wanted,
+    now: Timestamp,
+    known: &mut Known,
+) -> Result<(), StoreError> {
+    let codes = list(wanted.codes.iter().map(|code| &code[..]));
+    let rows = sqlx::query_scalar!(
+        "SELECT code FROM suppression
+         WHERE code = ANY($1) AND level IN (3, 4) AND (expires_at IS NULL OR expires_at > $2)",
+        &codes,
+        columns::moment(now),
+    )
+    .fetch_all(tx)
+    .await?;
+    for code in rows {
+        known
+            .suppressed
+            .insert(columns::bytes(&code, "suppression")?);
+    }
+    Ok(())
+}
+
+async fn told(
+    tx: &mut PgConnection,
+    addresses: &[Vec<u8>],
+    now: Timestamp,
+    known: &mut Known,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query_scalar!(
+        "SELECT DISTINCT address_index FROM mail
+         WHERE address_index = ANY($1) AND kind = $2 AND created_at > $3",
+        addresses,
+        domain::MailKind::AlreadySubscribed.number(),
+        columns::moment(now.minus(ONE_DAY)),
+    )
+    .fetch_all(tx)
+    .await?;
+    for code in rows {
+        known
+            .told
+            .insert(AddressIndex::new(columns::bytes(&code, "mail")?));
+    }
+    Ok(())
+}
+
+async fn notices(
+    tx: &mut PgConnection,
+    wanted: &Wanted,
+    known: &mut Known,
+) -> Result<(), StoreError> {
+    const TABLE: &str = "notice";
+    let newsletters: Vec<i64> = wanted
+        .notices
+        .iter()
+        .map(|(newsletter, _)| columns::bigint(newsletter.0))
+        .collect();
+    let hashes = list(wanted.notices.iter().map(|(_, hash)| &hash.as_bytes()[..]));
+    let rows = sqlx::query!(
+        "SELECT n.id, n.newsletter_id, n.hash, l.lawful_basis
+         FROM unnest($1::bigint[], $2::bytea[]) AS shown (newsletter_id, hash)
+         JOIN notice n ON n.newsletter_id = shown.newsletter_id AND n.hash = shown.hash
+         JOIN newsletter l ON l.id = n.newsletter_id
+         ORDER BY n.language",
+        &newsletters,
+        &hashes,
+    )
+    .fetch_all(tx)
+    .await?;
+    for row in rows {
+        known.notices.insert(
+            (
+                NewsletterNumber(columns::number(row.newsletter_id, TABLE)?),
+                NoticeHash::new(columns::bytes(&row.hash, TABLE)?),
+            ),
+            NoticeRef {
+                id: row.id,
+                lawful_basis: row.lawful_basis,
+            },
+        );
+    }
+    Ok(())
+}
+
+async fn subscriptions_of(
+    tx: &mut PgConnection,
+    boxes: &[Vec<u8>],
+    events: &[Vec<u8>],
+    touched: &mut BTreeSet<SubscriptionId>,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query_scalar!(
+        "SELECT subscription_id AS \"subscription_id!\" FROM consent WHERE box_id = ANY($1)
+         UNION
+         SELECT subscription_id FROM unsubscribe
+         WHERE event_id = ANY($2) AND subscription_id IS NOT NULL",
+        boxes,
+        events,
+    )
+    .fetch_all(tx)
+    .await?;
+    for id in rows {
+        touched.insert(columns::id(&id, "consent")?);
+    }
+    Ok(())
+}
+
+async fn sign_ups(
+    tx: &mut PgConnection,
+    boxes: &[Vec<u8>],
+    known: &mut Known,
+) -> Result<(), StoreError> {
+    const TABLE: &str = "sign_up";
+    let rows = sqlx::query!(
+        "SELECT box_id, sealed, address_index, suppression_code, mailbox_code, code_generation,
+                language, accepted_at, expires_at
+         FROM sign_up WHERE box_id = ANY($1)",
+        boxes,
+    )
+    .fetch_all(tx)
+    .await?;
+    for row in rows {
+        known.sign_ups.push(PendingSignUp {
+            box_id: columns::id(&row.box_id, TABLE)?,
+            sealed: SealedAddress::from_bytes(row.sealed)
+                .map_err(|_| StoreError::Inconsistent(TABLE))?,
+            codes: Codes {
+                index: AddressIndex::new(columns::bytes(&row.address_index, TABLE)?),
+                suppression: SuppressionCode::new(columns::bytes(&row.suppression_code, TABLE)?),
+                mailbox: MailboxCode::new(columns::bytes(&row.mailbox_code, TABLE)?),
+                generation: columns::number(row.code_generation, TABLE)?,
+            },
+            language: columns::language(row.language, TABLE)?,
+            accepted_at: Timestamp::from_date_time(row.accepted_at),
+            expires_at: Timestamp::from_date_time(row.expires_at),
+        });
+    }
+    Ok(())
+}
+
+async fn early(
+    tx: &mut PgConnection,
+    boxes: &[Vec<u8>],
+    known: &mut Known,
+) -> Result<(), StoreError> {
+    const TABLE: &str = "early_event";
+    let rows = sqlx::query!(
+        "SELECT event_id, box_id, kind, accepted_at, token_version, kid, key_state, spool_id
+         FROM early_event WHERE box_id = ANY($1)",
+        boxes,
+    )
+    .fetch_all(tx)
+    .await?;
+    for row in rows {
+        known.early.push(EarlyEvent {
+            event_id: columns::id(&row.event_id, TABLE)?,
+            box_id: columns::id(&row.box_id, TABLE)?,
+            kind: match row.kind {
+                1 => EarlyKind::Confirm,
+                2 => EarlyKind::NotMe,
+                _ => return Err(StoreError::Inconsistent(TABLE)),
+            },
+            accepted_at: Timestamp::from_date_time(row.accepted_at),
+            token: TokenKey {
+                version: columns::number(row.token_version, TABLE)?,
+                kid: KeyId(columns::number(row.kid, TABLE)?),
+                state: KeyState::from_number(columns::number(row.key_state, TABLE)?)
+                    .ok_or(StoreError::Inconsistent(TABLE))?,
+            },
+            spool_id: columns::id(&row.spool_id, TABLE)?,
+        });
+    }
+    Ok(())
+}
+
+async fn consents(
+    tx: &mut PgConnection,
+    touched: &[Vec<u8>],
+    known: &mut Known,
+) -> Result<(), StoreError> {
+    const TABLE: &str = "consent";
+    if touched.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query!(
+        "SELECT c.consent_id AS \"consent_id!\", c.box_id AS \"box_id!\",
+                c.newsletter_id AS \"newsletter_id!\", c.subscription_id AS \"subscription_id!\",
+                c.language AS \"language!\", c.requested_at AS \"requested_at!\",
+                c.confirmed_at, c.confirm_event_id, c.confirm_kid, c.confirm_token_version,
+                c.disowned_at, c.withdrawn_at, c.withdrawal_seq,
+                coalesce(c.sealed, CASE WHEN s.box_id = c.box_id THEN s.sealed END) AS sealed
+         FROM consent c LEFT JOIN subscription s ON s.subscription_id = c.subscription_id
+         WHERE c.subscription_id = ANY($1)",
+        touched,
+    )
+    .fetch_all(tx)
+    .await?;
+    for row in rows {
+        let confirmed = match (
+            row.confirmed_at,
+            row.confirm_event_id,
+            row.confirm_kid,
+            row.confirm_token_version,
+        ) {
+            (Some(at), Some(event_id), Some(kid), Some(version)) => Some(Confirmation {
+                at: Timestamp::from_date_time(at),
+                event_id: columns::id::<EventId>(&event_id, TABLE)?,
+                kid: KeyId(columns::number(kid, TABLE)?),
+                token_version: columns::number(version, TABLE)?,
+            }),
+            (None, None, None, None) => None,
+            _ => return Err(StoreError::Inconsistent(TABLE)),
+        };
+        let withdrawn = match row.withdrawn_at {
+            Some(at) => Some(Withdrawal {
+                at: Timestamp::from_date_time(at),
+                seq: seq(row.withdrawal_seq, TABLE)?,
+            }),
+            None => None,
+        };
+        known.consents.push(ConsentFact {
+            consent_id: columns::bytes(&row.consent_id, TABLE)?,
+            box_id: columns::id(&row.box_id, TABLE)?,
+            newsletter: NewsletterNumber(columns::number(row.newsletter_id, TABLE)?),
+            subscription_id: columns::id(&row.subscription_id, TABLE)?,
+            language: columns::language(row.language, TABLE)?,
+            requested_at: Timestamp::from_date_time(row.requested_at),
+            confirmed,
+            disowned_at: row.disowned_at.map(Timestamp::from_date_time),
+            withdrawn,
+            sealed: sealed(row.sealed, TABLE)?,
+        });
+    }
+    Ok(())
+}
+
+fn seq(column: Option<i64>, table: &'static str) -> Result<Option<u64>, StoreError> {
+    column.map(|seq| columns::number(seq, table)).transpose()
+}
+
+async fn subscriptions(
+    tx: &mut PgConnection,
+    touched: &[Vec<u8>],
+    known: &mut Known,
+) -> Result<(), StoreError> {
+    const TABLE: &str = "subscription";
+    if touched.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query!(
+        "SELECT s.subscription_id, s.newsletter_id, s.state, s.language, s.box_id,
+                s.box_accepted_at, s.sealed, s.consent_event_id, s.row_mac, s.stopped_at,
+                p.address_index, p.suppression_code, p.mailbox_code, p.code_generation
+         FROM subscription s JOIN subscriber p ON p.id = s.subscriber_id
+         WHERE s.subscription_id = ANY($1)
+         ORDER BY s.id FOR UPDATE OF s",
+        touched,
+    )
+    .fetch_all(tx)
+    .await?;
+    for row in rows {
+        known.subscriptions.push(SubscriptionRow {
+            subscription_id: columns::id(&row.subscription_id, TABLE)?,
+            newsletter: NewsletterNumber(columns::number(row.newsletter_id, TABLE)?),
+            owner: Codes {
+                index: AddressIndex::new(columns::bytes(&row.address_index, TABLE)?),
+                suppression: SuppressionCode::new(columns::bytes(&row.suppression_code, TABLE)?),
+                mailbox: MailboxCode::new(columns::bytes(&row.mailbox_code, TABLE)?),
+                generation: columns::number(row.code_generation, TABLE)?,
+            },
+            state: columns::number(row.state, TABLE)?,
+            language: columns::language(row.language, TABLE)?,
+            box_id: columns::id(&row.box_id, TABLE)?,
+            box_accepted_at: Timestamp::from_date_time(row.box_accepted_at),
+            sealed: sealed(row.sealed, TABLE)?,
+            consent_event_id: columns::id(&row.consent_event_id, TABLE)?,
+            row_mac: RowMac::new(columns::bytes(&row.row_mac, TABLE)?),
+            stopped_at: row.stopped_at.map(Timestamp::from_date_time),
+        });
+    }
+    Ok(())
+}
+
+async fn unsubscribes(
+    tx: &mut PgConnection,
+    touched: &[Vec<u8>],
+    events: &[Vec<u8>],
+    known: &mut Known,
+) -> Result<(), StoreError> {
+    const TABLE: &str = "unsubscribe";
+    let rows = sqlx::query!(
+        "SELECT event_id, subscription_id, accepted_at, undo_event_id, undone_at, ledger_seq
+         FROM unsubscribe WHERE subscription_id = ANY($1) OR event_id = ANY($2)",
+        touched,
+        events,
+    )
+    .fetch_all(tx)
+    .await?;
+    for row in rows {
+        let left = match (row.subscription_id, row.accepted_at) {
+            (Some(id), Some(at)) => Some(Left {
+                subscription_id: columns::id(&id, TABLE)?,
+                accepted_at: Timestamp::from_date_time(at),
+                ledger_seq: seq(row.ledger_seq, TABLE)?,
+            }),
+            (None, None) => None,
+            _ => return Err(StoreError::Inconsistent(TABLE)),
+        };
+        let undone = match (row.undo_event_id, row.undone_at) {
+            (Some(id), Some(at)) => Some(Undone {
+                event_id: columns::id(&id, TABLE)?,
+                accepted_at: Timestamp::from_date_time(at),
+            }),
+            (None, None) => None,
+            _ => return Err(StoreError::Inconsistent(TABLE)),
+        };
+        known.unsubscribes.push(UnsubscribeRow {
+            event_id: columns::id(&row.event_id, TABLE)?,
+            left,
+            undone,
+        });
+    }
+    Ok(())
+}
+
+async fn recorded(
+    tx: &mut PgConnection,
+    wanted: &Wanted,
+    known: &mut Known,
+) -> Result<(), StoreError> {
+    if wanted.recorded.is_empty() {
+        return Ok(());
+    }
+    let events = list(wanted.recorded.iter().map(|id| &id.as_bytes()[..]));
+    let rows = sqlx::query_scalar!(
+        "SELECT event_id FROM ledger_entry WHERE event_id = ANY($1)",
+        &events,
+    )
+    .fetch_all(tx)
+    .await?;
+    for id in rows {
+        known.recorded.insert(columns::id(&id, "ledger_entry")?);
+    }
+    Ok(())
+}

@@ -1,0 +1,427 @@
+//! Writes what a batch changed: one statement a table, by `unnest`, whatever the size of the batch.
+
+use domain::Timestamp;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::records::{
+    Changes, ConsentFact, EarlyKind, NewConsent, NewMail, PendingSignUp, SubscriptionRow,
+};
+use crate::{StoreError, columns};
+
+/// One column of many rows.
+fn column<R, C>(rows: &[R], of: impl FnMut(&R) -> C) -> Vec<C> {
+    rows.iter().map(of).collect()
+}
+
+fn opt_moment(at: Option<Timestamp>) -> Option<OffsetDateTime> {
+    at.map(columns::moment)
+}
+
+/// Consents, unsubscribes and early events: the facts of which a state is a function.
+pub(super) async fn facts(tx: &mut PgConnection, changes: &Changes) -> Result<(), StoreError> {
+    new_consents(tx, &changes.new_consents).await?;
+    consents(tx, &changes.consents).await?;
+    unsubscribes(tx, changes).await?;
+    early(tx, changes).await
+}
+
+async fn new_consents(tx: &mut PgConnection, rows: &[NewConsent]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "INSERT INTO consent (consent_id, box_id, newsletter_id, subscription_id, lawful_basis,
+                              notice_id, language, wording_sha256, origin, channel, requested_at)
+         SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::bytea[], $5::smallint[],
+                              $6::bigint[], $7::smallint[], $8::bytea[], $9::text[],
+                              $10::smallint[], $11::timestamptz[])",
+        &column(rows, |row| row.consent_id.to_vec()),
+        &column(rows, |row| row.box_id.as_bytes().to_vec()),
+        &column(rows, |row| columns::bigint(row.newsletter.0)),
+        &column(rows, |row| row.subscription_id.as_bytes().to_vec()),
+        &column(rows, |row| row.notice.lawful_basis),
+        &column(rows, |row| row.notice.id),
+        &column(rows, |row| row.language.number()),
+        &column(rows, |row| row.wording.map(|hash| hash.to_vec())) as &[Option<Vec<u8>>],
+        &column(rows, |row| row.origin.clone()) as &[Option<String>],
+        &column(rows, |row| row.channel.number()),
+        &column(rows, |row| columns::moment(row.requested_at)),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn consents(tx: &mut PgConnection, rows: &[ConsentFact]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "UPDATE consent SET
+             confirmed_at = new.confirmed_at, confirm_event_id = new.confirm_event_id,
+             confirm_kid = new.confirm_kid, confirm_token_version = new.confirm_token_version,
+             disowned_at = new.disowned_at, withdrawn_at = new.withdrawn_at,
+             withdrawal_seq = new.withdrawal_seq, sealed = new.sealed
+         FROM unnest($1::bytea[], $2::timestamptz[], $3::bytea[], $4::integer[], $5::smallint[],
+                     $6::timestamptz[], $7::timestamptz[], $8::bigint[], $9::bytea[])
+              AS new (consent_id, confirmed_at, confirm_event_id, confirm_kid,
+                      confirm_token_version, disowned_at, withdrawn_at, withdrawal_seq, sealed)
+         WHERE consent.consent_id = new.consent_id",
+        &column(rows, |row| row.consent_id.to_vec()),
+        &column(rows, |row| opt_moment(row.confirmed.map(|by| by.at)))
+            as &[Option<OffsetDateTime>],
+        &column(rows, |row| row
+            .confirmed
+            .map(|by| by.event_id.as_bytes().to_vec())) as &[Option<Vec<u8>>],
+        &column(rows, |row| row.confirmed.map(|by| i32::from(by.kid.0))) as &[Option<i32>],
+        &column(rows, |row| row
+            .confirmed
+            .map(|by| i16::from(by.token_version))) as &[Option<i16>],
+        &column(rows, |row| opt_moment(row.disowned_at)) as &[Option<OffsetDateTime>],
+        &column(rows, |row| opt_moment(row.withdrawn.map(|by| by.at)))
+            as &[Option<OffsetDateTime>],
+        &column(rows, |row| row
+            .withdrawn
+            .and_then(|by| by.seq)
+            .map(columns::bigint)) as &[Option<i64>],
+        &column(rows, |row| row
+            .sealed
+            .as_ref()
+            .map(|sealed| sealed.as_bytes().to_vec())) as &[Option<Vec<u8>>],
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn unsubscribes(tx: &mut PgConnection, changes: &Changes) -> Result<(), StoreError> {
+    let rows = &changes.unsubscribes;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "INSERT INTO unsubscribe (event_id, subscription_id, accepted_at, undo_event_id, undone_at,
+                                  ledger_seq)
+         SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::timestamptz[], $4::bytea[],
+                              $5::timestamptz[], $6::bigint[])
+         ON CONFLICT (event_id) DO UPDATE SET
+             subscription_id = EXCLUDED.subscription_id, accepted_at = EXCLUDED.accepted_at,
+             undo_event_id = EXCLUDED.undo_event_id, undone_at = EXCLUDED.undone_at,
+             ledger_seq = EXCLUDED.ledger_seq",
+        &column(rows, |row| row.event_id.as_bytes().to_vec()),
+        &column(rows, |row| row
+            .left
+            .map(|left| left.subscription_id.as_bytes().to_vec())) as &[Option<Vec<u8>>],
+        &column(rows, |row| opt_moment(
+            row.left.map(|left| left.accepted_at)
+        )) as &[Option<OffsetDateTime>],
+        &column(rows, |row| row
+            .undone
+            .map(|undone| undone.event_id.as_bytes().to_vec())) as &[Option<Vec<u8>>],
+        &column(rows, |row| opt_moment(
+            row.undone.map(|undone| undone.accepted_at)
+        )) as &[Option<OffsetDateTime>],
+        &column(rows, |row| row
+            .left
+            .and_then(|left| left.ledger_seq)
+            .map(columns::bigint)) as &[Option<i64>],
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn early(tx: &mut PgConnection, changes: &Changes) -> Result<(), StoreError> {
+    let rows = &changes.new_early;
+    if !rows.is_empty() {
+        sqlx::query!(
+            "INSERT INTO early_event (event_id, box_id, kind, accepted_at, token_version, kid,
+                                      key_state, spool_id)
+             SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::smallint[], $4::timestamptz[],
+                                  $5::smallint[], $6::integer[], $7::smallint[], $8::bytea[])
+             ON CONFLICT (event_id) DO NOTHING",
+            &column(rows, |row| row.event_id.as_bytes().to_vec()),
+            &column(rows, |row| row.box_id.as_bytes().to_vec()),
+            &column(rows, |row| match row.kind {
+                EarlyKind::Confirm => 1_i16,
+                EarlyKind::NotMe => 2,
+            }),
+            &column(rows, |row| columns::moment(row.accepted_at)),
+            &column(rows, |row| i16::from(row.token.version)),
+            &column(rows, |row| i32::from(row.token.kid.0)),
+            &column(rows, |row| i16::from(row.token.state.number())),
+            &column(rows, |row| row.spool_id.as_bytes().to_vec()),
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    if !changes.ended_early.is_empty() {
+        sqlx::query!(
+            "DELETE FROM early_event WHERE event_id = ANY($1)",
+            &column(&changes.ended_early, |id| id.as_bytes().to_vec()),
+        )
+        .execute(tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Pending sign-ups, subscribers, subscriptions and suppressions.
+pub(super) async fn people(
+    tx: &mut PgConnection,
+    changes: &Changes,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    new_sign_ups(tx, &changes.new_sign_ups).await?;
+    if !changes.ended_sign_ups.is_empty() {
+        sqlx::query!(
+            "DELETE FROM sign_up WHERE box_id = ANY($1)",
+            &column(&changes.ended_sign_ups, |id| id.as_bytes().to_vec()),
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    subscriptions(tx, &changes.subscriptions, now).await?;
+    suppressions(tx, changes).await
+}
+
+async fn new_sign_ups(tx: &mut PgConnection, rows: &[PendingSignUp]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "INSERT INTO sign_up (box_id, sealed, address_index, suppression_code, mailbox_code,
+                              code_generation, language, accepted_at, expires_at)
+         SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[],
+                              $6::smallint[], $7::smallint[], $8::timestamptz[],
+                              $9::timestamptz[])",
+        &column(rows, |row| row.box_id.as_bytes().to_vec()),
+        &column(rows, |row| row.sealed.as_bytes().to_vec()),
+        &column(rows, |row| row.codes.index.as_bytes().to_vec()),
+        &column(rows, |row| row.codes.suppression.as_bytes().to_vec()),
+        &column(rows, |row| row.codes.mailbox.as_bytes().to_vec()),
+        &generations(rows, |row| row.codes.generation)?,
+        &column(rows, |row| row.language.number()),
+        &column(rows, |row| columns::moment(row.accepted_at)),
+        &column(rows, |row| columns::moment(row.expires_at)),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Generations of the address keys count 1, 2, 3 …: none is near the end of a smallint.
+fn generations<R>(rows: &[R], of: impl Fn(&R) -> u16) -> Result<Vec<i16>, StoreError> {
+    rows.iter()
+        .map(|row| columns::number(of(row), "subscriber"))
+        .collect()
+}
+
+async fn subscriptions(
+    tx: &mut PgConnection,
+    rows: &[SubscriptionRow],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let indexes = column(rows, |row| row.owner.index.as_bytes().to_vec());
+    sqlx::query!(
+        "INSERT INTO subscriber (address_index, suppression_code, mailbox_code, code_generation,
+                                 created_at)
+         SELECT DISTINCT ON (new.address_index) new.*, $5::timestamptz
+         FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::smallint[])
+              AS new (address_index, suppression_code, mailbox_code, code_generation)
+         ON CONFLICT (address_index) DO NOTHING",
+        &indexes,
+        &column(rows, |row| row.owner.suppression.as_bytes().to_vec()),
+        &column(rows, |row| row.owner.mailbox.as_bytes().to_vec()),
+        &generations(rows, |row| row.owner.generation)?,
+        columns::moment(now),
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO subscription (subscription_id, subscriber_id, newsletter_id, state, language,
+                                   box_id, box_accepted_at, sealed, consent_event_id, row_mac,
+                                   stopped_at, changed_at)
+         SELECT new.subscription_id, p.id, new.newsletter_id, new.state, new.language, new.box_id,
+                new.box_accepted_at, new.sealed, new.consent_event_id, new.row_mac, new.stopped_at,
+                $12
+         FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::smallint[], $5::smallint[],
+                     $6::bytea[], $7::timestamptz[], $8::bytea[], $9::bytea[], $10::bytea[],
+                     $11::timestamptz[])
+              AS new (address_index, subscription_id, newsletter_id, state, language, box_id,
+                      box_accepted_at, sealed, consent_event_id, row_mac, stopped_at)
+         JOIN subscriber p ON p.address_index = new.address_index
+         ON CONFLICT (subscription_id) DO UPDATE SET
+             state = EXCLUDED.state, language = EXCLUDED.language, box_id = EXCLUDED.box_id,
+             box_accepted_at = EXCLUDED.box_accepted_at, sealed = EXCLUDED.sealed,
+             consent_event_id = EXCLUDED.consent_event_id, row_mac = EXCLUDED.row_mac,
+             stopped_at = EXCLUDED.stopped_at, changed_at = EXCLUDED.changed_at",
+        &indexes,
+        &column(rows, |row| row.subscription_id.as_bytes().to_vec()),
+        &column(rows, |row| columns::bigint(row.newsletter.0)),
+        &column(rows, |row| i16::from(row.state)),
+        &column(rows, |row| row.language.number()),
+        &column(rows, |row| row.box_id.as_bytes().to_vec()),
+        &column(rows, |row| columns::moment(row.box_accepted_at)),
+        &column(rows, |row| row
+            .sealed
+            .as_ref()
+            .map(|sealed| sealed.as_bytes().to_vec())) as &[Option<Vec<u8>>],
+        &column(rows, |row| row.consent_event_id.as_bytes().to_vec()),
+        &column(rows, |row| row.row_mac.as_bytes().to_vec()),
+        &column(rows, |row| opt_moment(row.stopped_at)) as &[Option<OffsetDateTime>],
+        columns::moment(now),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn suppressions(tx: &mut PgConnection, changes: &Changes) -> Result<(), StoreError> {
+    const NO_CONFIRMATIONS: i16 = 4;
+    const MAILBOX: i16 = 1;
+    let rows = &changes.suppressions;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "INSERT INTO suppression (code, code_kind, code_generation, level, reason, event_id,
+                                  set_at, expires_at)
+         SELECT DISTINCT ON (new.code) new.code, $7::smallint, new.generation, $8::smallint,
+                new.reason, new.event_id, new.set_at, new.expires_at
+         FROM unnest($1::bytea[], $2::smallint[], $3::smallint[], $4::bytea[], $5::timestamptz[],
+                     $6::timestamptz[])
+              AS new (code, generation, reason, event_id, set_at, expires_at)
+         ORDER BY new.code, new.expires_at DESC
+         ON CONFLICT (code, level, coalesce(newsletter_id, 0)) DO UPDATE SET
+             expires_at = greatest(suppression.expires_at, EXCLUDED.expires_at)",
+        &column(rows, |row| row.code.as_bytes().to_vec()),
+        &generations(rows, |row| row.generation)?,
+        &column(rows, |row| i16::from(row.reason.number())),
+        &column(rows, |row| row.event_id.as_bytes().to_vec()),
+        &column(rows, |row| columns::moment(row.set_at)),
+        &column(rows, |row| columns::moment(row.expires_at)),
+        MAILBOX,
+        NO_CONFIRMATIONS,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Mails, each with its hint in the outbox.
+pub(super) async fn mails(
+    tx: &mut PgConnection,
+    changes: &Changes,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let rows = &changes.mails;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "WITH written AS (
+             INSERT INTO mail (kind, language, newsletter_ids, box_id, sealed, address_index,
+                               mailbox_code, subscription_id, row_mac, mac_state, mac_consent,
+                               deadline, created_at, updated_at)
+             SELECT new.kind, new.language, string_to_array(new.newsletters, ',')::bigint[],
+                    new.box_id, new.sealed, new.address_index, new.mailbox_code,
+                    new.subscription_id, new.row_mac, new.mac_state, new.mac_consent,
+                    new.deadline, $13, $13
+             FROM unnest($1::smallint[], $2::smallint[], $3::text[], $4::bytea[], $5::bytea[],
+                         $6::bytea[], $7::bytea[], $8::bytea[], $9::bytea[], $10::smallint[],
+                         $11::bytea[], $12::timestamptz[])
+                  AS new (kind, language, newsletters, box_id, sealed, address_index,
+                          mailbox_code, subscription_id, row_mac, mac_state, mac_consent,
+                          deadline)
+             RETURNING id
+         )
+         INSERT INTO outbox (topic, body, created_at)
+         SELECT 2, '{\"v\":1,\"mail\":' || id || '}', $13 FROM written ORDER BY id",
+        &column(rows, |row| row.kind.number()),
+        &column(rows, |row| row.language.number()),
+        // an array of arrays is flat in PostgreSQL, so the inner one travels as text
+        &column(rows, newsletter_list),
+        &column(rows, |row| row.box_id.as_bytes().to_vec()),
+        &column(rows, |row| row.sealed.as_bytes().to_vec()),
+        &column(rows, |row| row.address_index.as_bytes().to_vec()),
+        &column(rows, |row| row.mailbox_code.as_bytes().to_vec()),
+        &column(rows, |row| row.subscription_id.as_bytes().to_vec()),
+        &column(rows, |row| row.row_mac.as_bytes().to_vec()),
+        &column(rows, |row| i16::from(row.mac_state)),
+        &column(rows, |row| row
+            .mac_consent
+            .map_or(vec![0; 16], |id| id.as_bytes().to_vec())),
+        &column(rows, |row| columns::moment(row.deadline)),
+        columns::moment(now),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn newsletter_list(mail: &NewMail) -> String {
+    let numbers: Vec<String> = mail
+        .newsletters
+        .iter()
+        .map(|newsletter| newsletter.0.to_string())
+        .collect();
+    numbers.join(",")
+}
+
+/// The requests themselves: each leaves the inbox in the transaction that applied it.
+pub(super) async fn inbox(
+    tx: &mut PgConnection,
+    changes: &Changes,
+    repeated: &[i64],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if !changes.dead.is_empty() {
+        sqlx::query!(
+            "INSERT INTO dead_request (spool_id, seq, stop, reason, envelope, died_at)
+             SELECT i.spool_id, i.seq, i.stop, dead.reason, i.envelope, $3
+             FROM unnest($1::bigint[], $2::text[]) AS dead (id, reason)
+             JOIN request_inbox i ON i.id = dead.id
+             ON CONFLICT (spool_id, seq) DO NOTHING",
+            &column(&changes.dead, |dead| dead.id.0),
+            &column(&changes.dead, |dead| dead.reason.to_owned()),
+            columns::moment(now),
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    if !changes.later.is_empty() {
+        sqlx::query!(
+            "UPDATE request_inbox SET not_before = later.not_before
+             FROM unnest($1::bigint[], $2::timestamptz[]) AS later (id, not_before)
+             WHERE request_inbox.id = later.id",
+            &column(&changes.later, |(id, _)| id.0),
+            &column(&changes.later, |(_, at)| columns::moment(*at)),
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    let done: Vec<i64> = changes
+        .applied
+        .iter()
+        .map(|id| id.0)
+        .chain(changes.dead.iter().map(|dead| dead.id.0))
+        .collect();
+    sqlx::query!(
+        "WITH gone AS (
+             DELETE FROM request_inbox WHERE id = ANY($1) OR id = ANY($2)
+             RETURNING id, spool_id, seq
+         )
+         INSERT INTO applied_request (spool_id, seq)
+         SELECT spool_id, seq FROM gone WHERE id = ANY($1)",
+        &done,
+        repeated,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
