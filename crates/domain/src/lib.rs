@@ -36,7 +36,9 @@ mod sealed;
 mod slug;
 mod subscription;
 
-pub use address_compare::{comparison_form, mailbox_form};
+pub use address_compare::{
+    comparison_form, comparison_form_of_text, mailbox_form, mailbox_form_of,
+};
 pub use catalogue::{
     Body, CONFIRMATION_DAYS, Catalogue, LawfulBasis, Newsletter, Notice, NoticeHash,
     NoticeStanding, SUPERSEDED_NOTICE_DAYS,
@@ -52,7 +54,7 @@ pub use language::{Language, Words};
 pub use ledger::{Actor, Effect, KeyState, LedgerEntry, Method, TokenKey};
 pub use mail_kind::MailKind;
 pub use notice_lint::{NoticeProblem, SettingsFile, body_problems, notice_problems};
-pub use notice_text::notice_text;
+pub use notice_text::{RECORD_YEARS, notice_text};
 pub use request::{
     AcceptedRequest, Channel, Choice, Confirm, NotMe, Request, SignUp, Undo, Unsubscribe,
 };
