@@ -27,7 +27,7 @@ impl Shared {
         let now = self.clock.now();
         for first in &finished {
             let path = self.disk.segment(*first, false);
-            if self.keep_archive.is_some() {
+            if self.settings.keep_archive.is_some() {
                 // The time of archiving travels with the file, by our clock.
                 let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(now.as_millis());
                 File::options()
@@ -46,7 +46,7 @@ impl Shared {
             }
         }
         if !finished.is_empty() {
-            if self.keep_archive.is_some() {
+            if self.settings.keep_archive.is_some() {
                 sync_folder(&self.disk.archive())?;
             }
             sync_folder(self.disk.folder())?;
@@ -96,14 +96,13 @@ impl Shared {
     }
 
     fn prune(&self, now: Timestamp) -> io::Result<()> {
-        let Some(keep) = self.keep_archive else {
+        let Some(keep) = self.settings.keep_archive else {
             return Ok(());
         };
         let old: Vec<u64> = {
             let state = self.state();
-            let is_old = |place: Place| {
-                matches!(place, Place::Archive(since) if now.since(since) >= keep)
-            };
+            let is_old =
+                |place: Place| matches!(place, Place::Archive(since) if now.since(since) >= keep);
             let segments = state.segments.iter();
             segments
                 .filter(|(_, segment)| is_old(segment.place))

@@ -43,13 +43,18 @@ use crate::{DecodeError, cbor};
 /// The longest `Origin` that is kept, in bytes.
 const ORIGIN_BYTES: usize = 255;
 
-type Written = Result<(), minicbor::encode::Error<Infallible>>;
+pub(crate) type Written = Result<(), minicbor::encode::Error<Infallible>>;
 
 /// The payload of this request.
 #[must_use]
 pub fn encode(request: &Request) -> Vec<u8> {
-    let mut encoder = Encoder::new(Vec::with_capacity(192));
-    write(&mut encoder, request).expect("memory takes every byte");
+    in_memory(|encoder| write(encoder, request))
+}
+
+/// What `write` writes, as bytes.
+pub(crate) fn in_memory(write: impl FnOnce(&mut Encoder<Vec<u8>>) -> Written) -> Vec<u8> {
+    let mut encoder = Encoder::new(Vec::with_capacity(256));
+    write(&mut encoder).expect("memory takes every byte");
     encoder.into_writer()
 }
 
@@ -71,13 +76,17 @@ fn write(encoder: &mut Encoder<Vec<u8>>, request: &Request) -> Written {
             encoder.str("key_state")?.u8(token.state.number())?;
             encoder.str("token_version")?.u8(token.version)?;
             let subscription = unsubscribe.subscription_id;
-            encoder.str("subscription_id")?.bytes(subscription.as_bytes())?;
+            encoder
+                .str("subscription_id")?
+                .bytes(subscription.as_bytes())?;
             Ok(())
         }
         Request::Undo(undo) => {
             encoder.map(4)?.str("kid")?.u16(undo.token.kid.0)?;
             encoder.str("key_state")?.u8(undo.token.state.number())?;
-            encoder.str("unsubscribe")?.bytes(undo.unsubscribe.as_bytes())?;
+            encoder
+                .str("unsubscribe")?
+                .bytes(undo.unsubscribe.as_bytes())?;
             encoder.str("token_version")?.u8(undo.token.version)?;
             Ok(())
         }
@@ -92,9 +101,14 @@ fn write_sign_up(encoder: &mut Encoder<Vec<u8>>, sign_up: &SignUp) -> Written {
     };
     encoder.str("sealed")?.bytes(sign_up.sealed.as_bytes())?;
     encoder.str("channel")?.i16(sign_up.channel.number())?;
-    encoder.str("choices")?.array(sign_up.choices.len() as u64)?;
+    encoder
+        .str("choices")?
+        .array(sign_up.choices.len() as u64)?;
     for choice in &sign_up.choices {
-        encoder.array(2)?.u64(choice.newsletter.0)?.bytes(choice.notice.as_bytes())?;
+        encoder
+            .array(2)?
+            .u64(choice.newsletter.0)?
+            .bytes(choice.notice.as_bytes())?;
     }
     encoder.str("wording")?;
     match &sign_up.wording {
@@ -112,7 +126,9 @@ fn write_sign_up(encoder: &mut Encoder<Vec<u8>>, sign_up: &SignUp) -> Written {
 /// that this version does not apply.
 pub fn decode(kind: &str, payload: &[u8]) -> Result<Request, DecodeError> {
     if !cbor::is_deterministic(payload) {
-        return Err(DecodeError::Undecodable("payload is not deterministic CBOR"));
+        return Err(DecodeError::Undecodable(
+            "payload is not deterministic CBOR",
+        ));
     }
     let mut fields = Fields(Decoder::new(payload));
     let request = match kind {
@@ -125,7 +141,11 @@ pub fn decode(kind: &str, payload: &[u8]) -> Result<Request, DecodeError> {
             .map(|(box_id, token)| Request::NotMe(NotMe { box_id, token })),
         "unsubscribe" => fields.unsubscribe().map(Request::Unsubscribe),
         "undo" => fields.undo().map(Request::Undo),
-        _ => return Err(DecodeError::Undecodable("a kind this version does not apply")),
+        _ => {
+            return Err(DecodeError::Undecodable(
+                "a kind this version does not apply",
+            ));
+        }
     };
     request
         .filter(|_| fields.0.position() == payload.len())
@@ -164,17 +184,14 @@ impl<'b> Fields<'b> {
         self.key("token_version")?.u8().ok()
     }
 
-    fn nullable<T>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(&mut Decoder<'b>) -> Option<T>,
-    ) -> Option<Option<T>> {
+    /// Whether the value of this key is null; if so, it is read over.
+    fn is_null(&mut self, name: &str) -> Option<bool> {
         let decoder = self.key(name)?;
-        if decoder.datatype().ok()? == Type::Null {
+        let is_null = decoder.datatype().ok()? == Type::Null;
+        if is_null {
             decoder.null().ok()?;
-            return Some(None);
         }
-        read(decoder).map(Some)
+        Some(is_null)
     }
 
     fn box_and_token(&mut self) -> Option<(BoxId, TokenKey)> {
@@ -183,7 +200,14 @@ impl<'b> Fields<'b> {
         let box_id = BoxId::new(self.sixteen("box_id")?);
         let state = self.key_state()?;
         let version = self.token_version()?;
-        Some((box_id, TokenKey { version, kid, state }))
+        Some((
+            box_id,
+            TokenKey {
+                version,
+                kid,
+                state,
+            },
+        ))
     }
 
     fn unsubscribe(&mut self) -> Option<Unsubscribe> {
@@ -197,7 +221,11 @@ impl<'b> Fields<'b> {
             subscription_id: SubscriptionId::new(self.sixteen("subscription_id")?),
             issue,
             method,
-            token: TokenKey { version, kid, state },
+            token: TokenKey {
+                version,
+                kid,
+                state,
+            },
         })
     }
 
@@ -207,21 +235,31 @@ impl<'b> Fields<'b> {
         let state = self.key_state()?;
         let unsubscribe = EventId::new(self.sixteen("unsubscribe")?);
         let version = self.token_version()?;
-        let token = TokenKey { version, kid, state };
+        let token = TokenKey {
+            version,
+            kid,
+            state,
+        };
         Some(Undo { unsubscribe, token })
     }
 
     fn sign_up(&mut self) -> Option<SignUp> {
         self.entries(6)?;
-        let origin = self.nullable("origin", |decoder| {
-            let text = decoder.str().ok()?;
-            (text.len() <= ORIGIN_BYTES).then(|| text.to_owned())
-        })?;
+        let origin = if self.is_null("origin")? {
+            None
+        } else {
+            let text = self.0.str().ok()?;
+            Some((text.len() <= ORIGIN_BYTES).then(|| text.to_owned())?)
+        };
         let sealed = self.key("sealed")?.bytes().ok()?.to_vec();
         let sealed = SealedAddress::from_bytes(sealed).ok()?;
         let channel = Channel::from_number(self.key("channel")?.i16().ok()?)?;
         let choices = self.choices()?;
-        let wording = self.nullable("wording", |decoder| decoder.bytes().ok()?.try_into().ok())?;
+        let wording = if self.is_null("wording")? {
+            None
+        } else {
+            Some(self.0.bytes().ok()?.try_into().ok()?)
+        };
         let language = Language::from_tag(self.key("language")?.str().ok()?)?;
         Some(SignUp {
             sealed,

@@ -35,7 +35,10 @@ impl Shared {
     ) -> Result<(), ReadError> {
         let slots: Vec<Slot> = seqs.clone().map(|seq| span.slot(seq)).collect();
         let bytes = self.bytes_of(span, &slots)?;
-        let from = slots.iter().find_map(|slot| slot.place).map_or(0, |(offset, _)| offset);
+        let from = slots
+            .iter()
+            .find_map(|slot| slot.place)
+            .map_or(0, |(offset, _)| offset);
         for (seq, slot) in seqs.zip(slots) {
             let body = slot.place.and_then(|(offset, length)| {
                 let start = usize::try_from(offset - from).ok()?;
@@ -46,12 +49,11 @@ impl Shared {
             if body.is_none() && slot.place.is_some() {
                 error!(spool.seq = seq, "an accepted record was damaged on disk");
             }
-            envelopes.push(match body {
-                Some((decoded, body)) => self.envelope(&decoded, body),
-                None => {
-                    let tombstone = Body::tombstone(seq, slot.accepted_at);
-                    self.envelope(&tombstone, &tombstone.encode())
-                }
+            envelopes.push(if let Some((decoded, body)) = body {
+                self.envelope(&decoded, body)
+            } else {
+                let tombstone = Body::tombstone(seq, slot.accepted_at);
+                self.envelope(&tombstone, &tombstone.encode())
             });
         }
         Ok(())
@@ -59,7 +61,8 @@ impl Shared {
 
     fn envelope(&self, decoded: &Body<'_>, body: &[u8]) -> Envelope {
         // What a tombstone was is not known: in a spool of stops it was one.
-        let stop = decoded.is_stop() || (decoded.is_tombstone() && self.keep_archive.is_some());
+        let stop =
+            decoded.is_stop() || (decoded.is_tombstone() && self.settings.keep_archive.is_some());
         Envelope {
             seq: decoded.seq,
             event_id: decoded.event_id,
@@ -78,7 +81,9 @@ impl Shared {
         let (last, last_length) = places.next_back().unwrap_or((from, length));
         let size = usize::try_from(u64::from(last - from) + u64::from(last_length))
             .map_err(std::io::Error::other)?;
-        let archived = span.segment.is_some_and(|segment| segment.place != Place::Spool);
+        let archived = span
+            .segment
+            .is_some_and(|segment| segment.place != Place::Spool);
         let mut bytes = vec![0; size];
         File::open(self.disk.segment(span.first, archived))?
             .read_exact_at(&mut bytes, u64::from(from))?;

@@ -4,8 +4,6 @@
 //! deterministic CBOR map `v seq kind payload event_id accepted_at`, in this order of keys. Envelope:
 //! body ‖ `spool_id`(16).
 
-use std::convert::Infallible;
-
 use domain::{AcceptedRequest, EventId, Request, SpoolId, Timestamp};
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
@@ -95,21 +93,18 @@ impl Body<'_> {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut encoder = Encoder::new(Vec::with_capacity(self.payload.len() + 96));
-        self.write(&mut encoder).expect("memory takes every byte");
-        encoder.into_writer()
+        payload::in_memory(|encoder| self.write(encoder))
     }
 
-    fn write(
-        &self,
-        encoder: &mut Encoder<Vec<u8>>,
-    ) -> Result<(), minicbor::encode::Error<Infallible>> {
+    fn write(&self, encoder: &mut Encoder<Vec<u8>>) -> payload::Written {
         encoder.map(6)?.str("v")?.u8(1)?;
         encoder.str("seq")?.u64(self.seq)?;
         encoder.str("kind")?.str(self.kind)?.str("payload")?;
         encoder.writer_mut().extend_from_slice(self.payload);
         encoder.str("event_id")?.bytes(self.event_id.as_bytes())?;
-        encoder.str("accepted_at")?.u64(self.accepted_at.as_millis())?;
+        encoder
+            .str("accepted_at")?
+            .u64(self.accepted_at.as_millis())?;
         Ok(())
     }
 }

@@ -87,11 +87,23 @@ fn try_recover(
         let metadata = fs::metadata(disk.segment(first, true))?;
         let since = Timestamp::from_date_time(metadata.modified()?.into());
         let place = Place::Archive(since);
-        segments.insert(first, Segment { bytes: metadata.len(), place });
+        segments.insert(
+            first,
+            Segment {
+                bytes: metadata.len(),
+                place,
+            },
+        );
     }
     for first in waiting {
         let bytes = fs::metadata(disk.segment(first, false))?.len();
-        segments.insert(first, Segment { bytes, place: Place::Spool });
+        segments.insert(
+            first,
+            Segment {
+                bytes,
+                place: Place::Spool,
+            },
+        );
     }
     let mut last_accepted_at = read_floor(&disk)?;
     if let Some(accepted_at) = last_closed(&disk, &segments)? {
@@ -130,11 +142,7 @@ fn take_lock(path: &Path) -> Result<File, Trouble> {
     }
 }
 
-fn read_or_make_id(
-    disk: &Disk,
-    is_new: bool,
-    entropy: &dyn Entropy,
-) -> Result<SpoolId, Trouble> {
+fn read_or_make_id(disk: &Disk, is_new: bool, entropy: &dyn Entropy) -> Result<SpoolId, Trouble> {
     match fs::read_to_string(disk.folder().join(ID)) {
         Ok(text) => parse_id(text.trim_end()).ok_or(Trouble::Id),
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_new => {
@@ -170,10 +178,7 @@ fn read_floor(disk: &Disk) -> io::Result<Timestamp> {
 }
 
 /// `accepted_at` of the last record before the active segment.
-fn last_closed(
-    disk: &Disk,
-    segments: &BTreeMap<u64, Segment>,
-) -> io::Result<Option<Timestamp>> {
+fn last_closed(disk: &Disk, segments: &BTreeMap<u64, Segment>) -> io::Result<Option<Timestamp>> {
     for (first, segment) in segments.iter().rev().skip(1) {
         let bytes = fs::read(disk.segment(*first, segment.place != Place::Spool))?;
         if let Some(accepted_at) = last_accepted(&bytes, *first) {
@@ -197,25 +202,33 @@ fn ensure_active(disk: &Disk, segments: &mut BTreeMap<u64, Segment>) -> Result<u
     };
     disk.create_segment(first)?;
     let place = Place::Spool;
-    segments.insert(first, Segment { bytes: disk.segment_bytes, place });
+    segments.insert(
+        first,
+        Segment {
+            bytes: disk.segment_bytes,
+            place,
+        },
+    );
     Ok(first)
 }
 
 /// Reads the active segment, cuts a torn tail, and writes back what it read: after a sync that failed
 /// in the last run, memory may show records that the disk never got.
-fn repair(
-    disk: &Disk,
-    first: u64,
-    before: Timestamp,
-) -> Result<(File, scan::Scan), Trouble> {
+fn repair(disk: &Disk, first: u64, before: Timestamp) -> Result<(File, scan::Scan), Trouble> {
     let mut bytes = fs::read(disk.segment(first, false))?;
     let scan = scan::scan(&bytes, first, before)?;
     let lost = scan.slots.iter().filter(|slot| is_tombstone(slot)).count();
     if lost > 0 {
-        warn!(spool.records = lost, "damaged records in the spool; their places are kept");
+        warn!(
+            spool.records = lost,
+            "damaged records in the spool; their places are kept"
+        );
     }
     if scan.ending == Ending::Torn {
-        warn!(spool.seq = first + scan.slots.len() as u64, "an unfinished record was cut off");
+        warn!(
+            spool.seq = first + scan.slots.len() as u64,
+            "an unfinished record was cut off"
+        );
     }
     bytes[scan.end..].fill(0);
     let file = disk.open_segment(first)?;

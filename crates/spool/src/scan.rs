@@ -3,8 +3,8 @@
 
 use domain::Timestamp;
 
-use crate::record::{self, HEADER_BYTES};
 use crate::DecodeError;
+use crate::record::{self, HEADER_BYTES};
 
 /// The place of one seq in a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

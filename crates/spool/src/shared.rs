@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use domain::{Clock, SpoolId, Timestamp};
 use tokio::sync::watch;
 
+use crate::SpoolSettings;
 use crate::disk::Disk;
 use crate::scan::{self, Slot};
 
@@ -16,8 +16,7 @@ pub(crate) struct Shared {
     pub(crate) id: SpoolId,
     pub(crate) disk: Disk,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) limit_bytes: u64,
-    pub(crate) keep_archive: Option<Duration>,
+    pub(crate) settings: SpoolSettings,
     state: Mutex<State>,
     /// The last durable seq.
     pub(crate) durable: watch::Sender<u64>,
@@ -78,7 +77,10 @@ impl State {
 
     /// Where the segment after this one starts.
     fn next_first(&self, first: u64) -> Option<u64> {
-        self.segments.range(first + 1..).next().map(|(next, _)| *next)
+        self.segments
+            .range(first + 1..)
+            .next()
+            .map(|(next, _)| *next)
     }
 }
 
@@ -87,7 +89,7 @@ impl Shared {
         id: SpoolId,
         disk: Disk,
         clock: Arc<dyn Clock>,
-        settings: &crate::SpoolSettings,
+        settings: SpoolSettings,
         state: State,
     ) -> Self {
         let last = state.active_first() - 1 + state.active.len() as u64;
@@ -95,8 +97,7 @@ impl Shared {
             id,
             disk,
             clock,
-            limit_bytes: settings.limit_bytes,
-            keep_archive: settings.keep_archive,
+            settings,
             state: Mutex::new(state),
             durable: watch::Sender::new(last),
             read_last: Mutex::new(None),
@@ -118,7 +119,11 @@ impl Shared {
         let (first, segment, until) = {
             let state = self.state();
             let Some((&first, &segment)) = state.segments.range(..=seq).next_back() else {
-                let until = state.segments.keys().next().map_or(last + 1, |first| *first);
+                let until = state
+                    .segments
+                    .keys()
+                    .next()
+                    .map_or(last + 1, |first| *first);
                 return Ok(Span {
                     first: 1,
                     until,
@@ -152,7 +157,10 @@ impl Shared {
     /// The slots of a closed segment. What it holds from `until` on was never answered 2xx: the
     /// segment that starts there replaced it after a failed write.
     fn slots_of(&self, first: u64, until: u64, segment: Segment) -> io::Result<Arc<Vec<Slot>>> {
-        let mut read_last = self.read_last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read_last = self
+            .read_last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some((cached, slots)) = &*read_last
             && *cached == first
         {
@@ -192,8 +200,14 @@ impl Shared {
 
     /// Forgets the cached segment if it is this one.
     pub(crate) fn forget(&self, first: u64) {
-        let mut read_last = self.read_last.lock().unwrap_or_else(PoisonError::into_inner);
-        if read_last.as_ref().is_some_and(|(cached, _)| *cached == first) {
+        let mut read_last = self
+            .read_last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if read_last
+            .as_ref()
+            .is_some_and(|(cached, _)| *cached == first)
+        {
             *read_last = None;
         }
     }

@@ -76,16 +76,16 @@ impl Spool {
         entropy: &dyn Entropy,
     ) -> Result<Self, OpenError> {
         let disk = Disk::new(settings.folder.clone(), SEGMENT_BYTES);
-        Self::open_on(disk, &settings, clock, entropy)
+        Self::open_on(disk, settings, clock, entropy)
     }
 
     pub(crate) fn open_on(
         disk: Disk,
-        settings: &SpoolSettings,
+        settings: SpoolSettings,
         clock: Arc<dyn Clock>,
         entropy: &dyn Entropy,
     ) -> Result<Self, OpenError> {
-        let recovered = recover::recover(settings, disk, entropy)?;
+        let recovered = recover::recover(&settings, disk, entropy)?;
         let shared = Arc::new(Shared::new(
             recovered.id,
             recovered.disk,
@@ -106,7 +106,7 @@ impl Spool {
             .name("spool-writer".into())
             .spawn(move || writer.run(queue))
             .map_err(|source| OpenError::Io {
-                folder: settings.folder.clone(),
+                folder: shared.settings.folder.clone(),
                 source,
             })?;
         Ok(Self {
@@ -138,7 +138,10 @@ impl Spool {
         let payload = payload::encode(request);
         if payload::decode(kind, &payload).is_err() {
             // A fault of the caller's: better found here than as a dead letter after a 2xx.
-            error!(request.kind = kind, "a request that could not be read back was refused");
+            error!(
+                request.kind = kind,
+                "a request that could not be read back was refused"
+            );
             return Err(AcceptError::Unavailable);
         }
         let (answer, answered) = oneshot::channel();
@@ -226,7 +229,7 @@ impl Spool {
     /// Bytes that may still come.
     #[must_use]
     pub fn free_bytes(&self) -> u64 {
-        let limit = self.inner.shared.limit_bytes;
+        let limit = self.inner.shared.settings.limit_bytes;
         limit.saturating_sub(self.used_bytes())
     }
 }

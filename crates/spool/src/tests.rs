@@ -1,6 +1,8 @@
 //! Tests that use a folder, and what they share.
 
+mod finish;
 mod limits;
+mod properties;
 mod recovery;
 mod vectors;
 
@@ -8,8 +10,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::{
@@ -28,6 +30,8 @@ pub(crate) struct Faults {
     pub(crate) write: AtomicBool,
     pub(crate) sync: AtomicBool,
     pub(crate) syncs: AtomicU64,
+    /// A sync waits while a test holds it.
+    pub(crate) gate: Mutex<()>,
 }
 
 fn full_disk() -> io::Error {
@@ -52,6 +56,7 @@ impl Faults {
     }
 
     pub(crate) fn on_sync(&self) -> io::Result<()> {
+        drop(self.gate.lock().unwrap());
         self.syncs.fetch_add(1, Ordering::SeqCst);
         if self.sync.load(Ordering::SeqCst) {
             return Err(io::Error::other("the disk is gone"));
@@ -62,9 +67,6 @@ impl Faults {
 
 /// 2026-11-24.
 const START: Timestamp = Timestamp::from_millis(1_795_500_000_000);
-/// Bytes of an unsubscribe's record with a seq below 24.
-const RECORD: u64 = 161;
-
 /// A folder, a clock and a disk that outlive the spool in them.
 struct Room {
     folder: TempDir,
@@ -107,7 +109,7 @@ impl Room {
         let disk = Disk::new(settings.folder.clone(), self.segment_bytes);
         let faults = Arc::clone(&disk.faults);
         let clock = Arc::clone(&self.clock) as Arc<dyn domain::Clock>;
-        Spool::open_on(disk, &settings, clock, &self.entropy).map(|spool| (spool, faults))
+        Spool::open_on(disk, settings, clock, &self.entropy).map(|spool| (spool, faults))
     }
 
     fn open(&self) -> Spool {
@@ -133,7 +135,10 @@ fn unsubscribe(number: u64) -> Request {
 }
 
 async fn accept(spool: &Spool, number: u64) -> Accepted {
-    spool.accept(event(number), &unsubscribe(number)).await.unwrap()
+    spool
+        .accept(event(number), &unsubscribe(number))
+        .await
+        .unwrap()
 }
 
 /// What a seq reads as: the number of its request, or none for a tombstone.
@@ -157,6 +162,17 @@ fn numbers(envelopes: &[Envelope]) -> Vec<(u64, Option<u64>)> {
         (envelope.seq, number)
     };
     envelopes.iter().map(read).collect()
+}
+
+/// The file of a segment in the spool's own folder.
+fn segment(room: &Room, first: u64) -> std::path::PathBuf {
+    room.path().join(format!("{first:020}"))
+}
+
+/// Bytes of an unsubscribe's record with a seq and a number below 24.
+fn record_bytes() -> usize {
+    let body = record::encode_body(1, event(1), START, &unsubscribe(1));
+    record::frame(&body).unwrap().len()
 }
 
 fn all(spool: &Spool) -> Vec<(u64, Option<u64>)> {

@@ -142,11 +142,14 @@ impl Writer {
             let state = self.shared.state();
             (state.used_bytes(), state.active_bytes)
         };
-        if used + group.bytes.len() as u64 + length > self.shared.limit_bytes {
+        if used + group.bytes.len() as u64 + length > self.shared.settings.limit_bytes {
             return Err(AcceptError::Full);
         }
         if length > self.shared.disk.segment_bytes {
-            error!(record.bytes = length, "a record larger than a segment was refused");
+            error!(
+                record.bytes = length,
+                "a record larger than a segment was refused"
+            );
             return Err(AcceptError::Unavailable);
         }
         if offset + group.bytes.len() as u64 + length > self.shared.disk.segment_bytes {
@@ -154,7 +157,10 @@ impl Writer {
             self.start_segment()?;
             offset = 0;
             // The commit may have failed and taken its seqs back.
-            let body = Body { seq: self.next_seq, ..body };
+            let body = Body {
+                seq: self.next_seq,
+                ..body
+            };
             framed = record::frame(&body.encode()).ok_or(AcceptError::Unavailable)?;
         }
         let place = offset + group.bytes.len() as u64;

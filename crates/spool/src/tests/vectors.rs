@@ -9,12 +9,16 @@ use crate::record::{self, Body};
 use crate::scan::{self, Ending};
 
 fn bytes(value: &Value, name: &str) -> Vec<u8> {
-    let text = value[name].as_str().unwrap_or_else(|| panic!("{name} in {value}"));
+    let text = value[name]
+        .as_str()
+        .unwrap_or_else(|| panic!("{name} in {value}"));
     HEXLOWER.decode(text.as_bytes()).unwrap()
 }
 
 fn number(value: &Value, name: &str) -> u64 {
-    value[name].as_u64().unwrap_or_else(|| panic!("{name} in {value}"))
+    value[name]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{name} in {value}"))
 }
 
 /// A whole record, or nothing.
@@ -80,7 +84,11 @@ fn assert_segment(input: &Value, out: &Value) {
     assert_eq!(scan.slots.len(), items.len());
     for ((slot, item), seq) in scan.slots.iter().zip(items).zip(first..) {
         assert_eq!(number(item, "seq"), seq);
-        let what = if slot.place.is_some() { "record" } else { "tombstone" };
+        let what = if slot.place.is_some() {
+            "record"
+        } else {
+            "tombstone"
+        };
         assert_eq!(item["what"], what);
     }
     assert_eq!(scan.end as u64, number(out, "end"));
@@ -89,6 +97,17 @@ fn assert_segment(input: &Value, out: &Value) {
         Ending::Torn => "torn",
     };
     assert_eq!(out["how"], how);
+}
+
+/// Says which case it was when an assertion fails.
+struct Named<'a>(&'a str);
+
+impl Drop for Named<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("in the case {:?}", self.0);
+        }
+    }
 }
 
 #[test]
@@ -103,8 +122,8 @@ fn every_vector_of_spool_records_holds() {
     for case in cases {
         let (input, out) = (&case["in"], &case["out"]);
         let reject = case.get("reject").and_then(Value::as_str);
-        // Shown where an assertion fails.
-        println!("{}", case["name"]);
+        let name = case["name"].as_str().unwrap();
+        let _named = Named(name);
         match case["kind"].as_str().unwrap() {
             "crc" => {
                 let checksum = crc32c::crc32c(&bytes(input, "data"));
