@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{Mailbox, Web, letterbox_binary, repository, wait_for, wait_until};
+use crate::{DEADLINE, Mailbox, Web, letterbox_binary, repository, wait_for, wait_until};
 
 const START: Duration = Duration::from_mins(2);
 const STOP: Duration = Duration::from_secs(40);
@@ -283,23 +283,66 @@ impl Letterbox {
         Ok(path.to_string_lossy().into_owned())
     }
 
-    /// Sends an issue with this subject and text to `council-news`, and waits for its end.
+    /// Sends an issue with this subject and text, the same in both languages, to `council-news`, and
+    /// waits for its end.
     ///
     /// # Errors
     /// It was refused.
     pub fn send_issue(&self, subject: &str, markdown: &str) -> Result<String> {
-        let head = format!("subject: {subject}\npreheader: What {subject} is about\n");
-        let file = self.write("issue.md", &format!("---\n{head}---\n\n{markdown}\n"))?;
+        let [english, welsh] = self.issue_files(subject, markdown)?;
         let words = [
             "issue",
             "send",
-            file.as_str(),
+            &english,
+            "--welsh",
+            &welsh,
             "--newsletter",
             "council-news",
         ];
         self.command(&words)?
             .ok()
             .with_context(|| format!("sending {subject}"))
+    }
+
+    /// The two files of such an issue.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn issue_files(&self, subject: &str, markdown: &str) -> Result<[String; 2]> {
+        let file = |name: &str, subject: &str| {
+            let head = format!("subject: {subject}\npreheader: What {subject} is about\n");
+            self.write(name, &format!("---\n{head}---\n\n{markdown}\n"))
+        };
+        Ok([
+            file("issue.md", subject)?,
+            file("issue.cy.md", &format!("{subject} (Cymraeg)"))?,
+        ])
+    }
+
+    /// Waits until so many subscriptions are active.
+    ///
+    /// # Errors
+    /// They are not, after a minute.
+    pub fn wait_for_active(&self, number: usize) -> Result<()> {
+        self.wait_for_sql(
+            "SELECT count(*) FROM subscription WHERE state = 1",
+            &number.to_string(),
+        )
+    }
+
+    /// Waits until a statement gives this value; a database that is away counts as not yet.
+    ///
+    /// # Errors
+    /// It does not, after a minute.
+    pub fn wait_for_sql(&self, statement: &str, value: &str) -> Result<()> {
+        let mut last = String::new();
+        wait_until("the database to show it", DEADLINE, || {
+            last = self
+                .sql(statement)
+                .unwrap_or_else(|error| error.to_string());
+            Ok(last == value)
+        })
+        .with_context(|| format!("{statement}: {last}, not {value}"))
     }
 
     /// One value of its database, as text.
