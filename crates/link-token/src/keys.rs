@@ -5,7 +5,7 @@ use std::fmt;
 use domain::{BodyId, KeyId, KeyState, TokenKey};
 use zeroize::Zeroizing;
 
-use crate::derived_key::{DerivedKey, KeyName};
+use crate::secret_key::{KeyName, SecretKey};
 use crate::token::{self, Fields, Unchecked};
 use crate::{LinkClass, Purpose, Route};
 
@@ -44,7 +44,7 @@ pub enum LinkKeyError {
 #[derive(Clone)]
 pub(crate) struct Generation {
     pub(crate) kid: KeyId,
-    pub(crate) key: DerivedKey,
+    pub(crate) key: SecretKey,
     pub(crate) state: KeyState,
 }
 
@@ -63,7 +63,7 @@ impl Generations {
             .iter()
             .map(|master| Generation {
                 kid: master.kid,
-                key: DerivedKey::derive(&master.bytes, body, name),
+                key: SecretKey::derive(&master.bytes, body, name),
                 state: master.state,
             })
             .collect();

@@ -3,7 +3,7 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `derived_key` | HKDF from the masters, by the name of the key |
+//! | `secret_key` | HKDF from the masters, by the name of the key |
 //! | `purpose` | what a link may do, on which route, under which class of keys, for how long |
 //! | `keys` | the generations a role holds; minting and checking a link |
 //! | `token` | the 40 bytes and their 54 characters |
@@ -15,13 +15,17 @@
 //! gives what followed `/u/` to [`LinkKeys::check`] with [`Route::Leave`], and gets the subscription
 //! back or nothing at all. Whether an expiring link is late, [`is_expired`] says afterwards.
 
-mod derived_key;
 mod form_stamp;
 mod keys;
+#[cfg(test)]
+mod properties;
 mod purpose;
 pub mod receipt;
 pub mod return_path;
+mod secret_key;
 mod token;
+#[cfg(test)]
+mod vectors;
 
 pub use form_stamp::FormStampKey;
 pub use keys::{CheckedToken, LinkKeyError, LinkKeys, LinkMaster};

@@ -6,8 +6,8 @@ use std::fmt;
 use data_encoding::BASE32_NOPAD;
 use domain::{BodyId, IssueNumber, KeyId, KeyState, Timestamp, TokenKey};
 
-use crate::derived_key::KeyName;
 use crate::keys::{Generations, LinkKeyError, LinkMaster};
+use crate::secret_key::KeyName;
 
 /// Days after the day of sending on which a return path still lives.
 pub const LIFE_DAYS: u64 = 30;
@@ -107,6 +107,15 @@ impl ReturnPathKeys {
         check(Kind::ReturnPath, &self.0, local_part)
             .filter(|mailbox| mailbox.key.state != KeyState::Compromised)
     }
+
+    /// Derives for checking only, whatever the states: vectors hold such sets.
+    #[cfg(test)]
+    pub(crate) fn derive_for_checking(body: BodyId, masters: &[LinkMaster]) -> Self {
+        Self(
+            Generations::derive(Kind::ReturnPath.key_name(), body, masters)
+                .expect("vectors repeat no number"),
+        )
+    }
 }
 
 /// Makes and checks unsubscribe mailboxes.
@@ -132,6 +141,15 @@ impl MailtoKeys {
     #[must_use]
     pub fn check(&self, local_part: &str) -> Option<CheckedMailbox> {
         check(Kind::Mailto, &self.0, local_part)
+    }
+
+    /// Derives for checking only, whatever the states: vectors hold such sets.
+    #[cfg(test)]
+    pub(crate) fn derive_for_checking(body: BodyId, masters: &[LinkMaster]) -> Self {
+        Self(
+            Generations::derive(Kind::Mailto.key_name(), body, masters)
+                .expect("vectors repeat no number"),
+        )
     }
 }
 

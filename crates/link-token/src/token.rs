@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use data_encoding::BASE64URL_NOPAD;
 use domain::KeyId;
 
-use crate::derived_key::DerivedKey;
+use crate::secret_key::SecretKey;
 
 pub(crate) const VERSION: u8 = 0x01;
 /// Characters of a token.
@@ -74,21 +74,21 @@ impl Unchecked {
     }
 
     /// Compares the tag in constant time.
-    pub(crate) fn tag_holds(&self, key: &DerivedKey) -> bool {
+    pub(crate) fn tag_holds(&self, key: &SecretKey) -> bool {
         use subtle::ConstantTimeEq;
         tag_of(key, self.fields).ct_eq(&self.tag).into()
     }
 }
 
 /// Writes a token.
-pub(crate) fn write(key: &DerivedKey, fields: Fields) -> String {
+pub(crate) fn write(key: &SecretKey, fields: Fields) -> String {
     let mut bytes = [0; BYTES];
     bytes[..SIGNED_BYTES].copy_from_slice(&fields.to_bytes());
     bytes[SIGNED_BYTES..].copy_from_slice(&tag_of(key, fields));
     BASE64URL_NOPAD.encode(&bytes)
 }
 
-fn tag_of(key: &DerivedKey, fields: Fields) -> [u8; TAG_BYTES] {
+fn tag_of(key: &SecretKey, fields: Fields) -> [u8; TAG_BYTES] {
     let mac = key.mac(&[LABEL, &fields.to_bytes()]);
     let mut tag = [0; TAG_BYTES];
     tag.copy_from_slice(&mac[..TAG_BYTES]);

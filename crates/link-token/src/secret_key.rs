@@ -1,5 +1,5 @@
-//! Keys derived from a master (`FORMATS.md`, Reading this page): HKDF-SHA-256 without salt, info =
-//! `letterbox|` name `|` hex(body id), 32 bytes.
+//! Keys for HMAC, and how they come from a master (`FORMATS.md`, Reading this page): HKDF-SHA-256
+//! without salt, info = `letterbox|` name `|` hex(body id), 32 bytes.
 
 use domain::BodyId;
 use hkdf::Hkdf;
@@ -38,11 +38,15 @@ impl KeyName {
     }
 }
 
-/// A derived key of 32 bytes, wiped when dropped.
+/// A key of 32 bytes for HMAC-SHA-256, wiped when dropped.
 #[derive(Clone)]
-pub(crate) struct DerivedKey(Zeroizing<[u8; 32]>);
+pub(crate) struct SecretKey(Zeroizing<[u8; 32]>);
 
-impl DerivedKey {
+impl SecretKey {
+    pub(crate) const fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(bytes)
+    }
+
     pub(crate) fn derive(master: &[u8; 32], body: BodyId, name: KeyName) -> Self {
         let info = format!("letterbox|{}|{body}", name.text());
         let mut key = Zeroizing::new([0; 32]);
