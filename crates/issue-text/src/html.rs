@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use ammonia::Builder;
 use comrak::Arena;
+use comrak::arena_tree;
 use comrak::html::{ChildRendering, Context, format_document_with_formatter, format_node_default};
 use comrak::nodes::{Node, NodeLink, NodeValue, TableAlignment};
 use comrak::options::Plugins;
@@ -108,12 +109,12 @@ fn format_cell(
         return Ok(ChildRendering::HTML);
     }
     let column = node.preceding_siblings().count() - 1;
-    let alignment = row
-        .and_then(|row| row.parent())
-        .and_then(|table| match &table.data().value {
-            NodeValue::Table(table) => table.alignments.get(column).copied(),
-            _ => None,
-        });
+    let alignment =
+        row.and_then(arena_tree::Node::parent)
+            .and_then(|table| match &table.data().value {
+                NodeValue::Table(table) => table.alignments.get(column).copied(),
+                _ => None,
+            });
     match alignment {
         Some(TableAlignment::Right) => write!(context, "<{tag} style=\"text-align:right\">")?,
         Some(TableAlignment::Center) => write!(context, "<{tag} style=\"text-align:center\">")?,

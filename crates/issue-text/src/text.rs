@@ -49,7 +49,7 @@ fn block(node: Node<'_>, width: usize, depth: usize) -> Vec<String> {
         NodeValue::Heading(heading) => {
             let mut lines = inline(node).lines(width);
             let longest = lines.iter().map(|line| line.chars().count()).max();
-            let mark = if heading.level <= 2 { "=" } else { "-" };
+            let mark = if heading.level <= 2 { "-" } else { "~" };
             lines.extend(longest.map(|longest| mark.repeat(longest.min(WIDTH))));
             lines
         }
@@ -200,13 +200,13 @@ mod tests {
         );
         let expected = "\
 What is on
-==========
+----------
 
 The summer fair is on 12 June (https://example.gov.uk/fair?a=1&b=2), at
 the park behind the town hall.
 
 Bring
------
+~~~~~
 
 - a hat
 - water, and more water

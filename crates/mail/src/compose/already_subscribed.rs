@@ -95,7 +95,7 @@ pub fn already_subscribed(mail: &AlreadySubscribedMail<'_>) -> Result<Vec<u8>, M
     let mut shell = Shell::new(mail.body, mail.language, mail.base_url, &title, why)?;
     shell.preheader = say.already_preheader();
     let (shell, letter) = (&shell, &letter);
-    let html = with_styles(&Html { shell, letter }.render()?)?;
+    let html = with_styles(&Html { shell, letter }.render()?, shell.colour)?;
     let text = Text { shell, letter }.render()?;
     Letterhead::automatic(
         mail.body,

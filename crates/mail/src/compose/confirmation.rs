@@ -100,7 +100,7 @@ pub fn confirmation(mail: &ConfirmationMail<'_>) -> Result<Vec<u8>, MailError> {
     let mut shell = Shell::new(mail.body, mail.language, mail.base_url, &title, why)?;
     shell.preheader = &preheader;
     let (shell, letter) = (&shell, &letter);
-    let html = with_styles(&Html { shell, letter }.render()?)?;
+    let html = with_styles(&Html { shell, letter }.render()?, shell.colour)?;
     let text = Text { shell, letter }.render()?;
     Letterhead::automatic(mail.body, first, body_name, mail.language, &title)?.write(&Sheet {
         to: mail.recipient,

@@ -95,6 +95,7 @@ impl IssueTemplate {
                 unsubscribe_url: place,
             }
             .render()?,
+            shell.colour,
         )?;
         let text = Text {
             shell,

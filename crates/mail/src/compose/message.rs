@@ -53,11 +53,18 @@ impl Letterhead {
     ) -> Result<Self, MailError> {
         let name = newsletter.name.in_language(language);
         let mut letterhead = Self::automatic(body, newsletter, name, language, subject)?;
-        let domain = letterhead.from.split_once('@').map(|(_, domain)| domain);
+        let domain = letterhead.from.rsplit('@').next().unwrap_or_default();
+        // The lists of a domain have a name of their own there, unless all of it is for news.
+        let news = if domain.starts_with("news.") {
+            ""
+        } else {
+            "news."
+        };
+        let id = format!("{}.{news}{domain}", newsletter.slug);
         letterhead.kind = Kind::List {
             // One name whatever the language: the header is the same for the life of the list.
             name: fit("the newsletter's name", &newsletter.name.en)?.to_owned(),
-            id: format!("{}.news.{}", newsletter.slug, domain.unwrap_or_default()),
+            id,
         };
         Ok(letterhead)
     }

@@ -95,18 +95,24 @@ impl<'a> Shell<'a> {
 /// A line as long as the longest of these.
 pub(crate) fn underline(text: &str) -> String {
     let longest = text.lines().map(|line| line.chars().count()).max();
-    "=".repeat(longest.unwrap_or(0).min(72))
+    "*".repeat(longest.unwrap_or(0).min(72))
 }
 
-/// Puts the styles onto the elements; only what depends on the reader's screen stays in `<style>`.
-pub(crate) fn with_styles(html: &str) -> Result<String, MailError> {
+/// Puts the styles onto the elements, since mail programs drop style sheets; only what depends on
+/// the reader's screen stays in `<style>`. Text has a contrast of at least 7:1, links and the band
+/// that of the body's colour with white.
+pub(crate) fn with_styles(html: &str, colour: &str) -> Result<String, MailError> {
+    let css = format!(
+        "{}\n.page a {{ color: {colour}; }}",
+        include_str!("../../templates/style.css")
+    );
     let inliner = CSSInliner::options()
         .load_remote_stylesheets(false)
-        .keep_at_rules(true)
         .minify_css(true)
-        .extra_css(Some(include_str!("../../templates/style.css").into()))
+        .extra_css(Some(css.into()))
         .build();
     let html = inliner.inline(html)?;
+    let html = html.replacen(" data-css-inline=\"keep\"", "", 1);
     if html.len() > MAX_HTML_BYTES {
         return Err(MailError::TooLong { bytes: html.len() });
     }
