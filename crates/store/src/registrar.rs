@@ -145,6 +145,12 @@ impl Turn {
         &self.fresh
     }
 
+    /// How many of them were applied before: they leave the inbox without an effect.
+    #[must_use]
+    pub fn repeated(&self) -> usize {
+        self.repeated.len()
+    }
+
     /// The seq of the ledger's last entry; 0 before the first. The entries of this turn follow it.
     #[must_use]
     pub fn ledger_head(&self) -> u64 {

@@ -1,0 +1,185 @@
+//! Unsubscribe, undo and "not me", each with its ledger entry.
+
+use std::time::Duration;
+
+use domain::{
+    Actor, BoxId, Effect, EventId, IssueNumber, LedgerEntry, Method, NotMe, Timestamp, TokenKey,
+    Undo, Unsubscribe,
+};
+use store::{Codes, EarlyEvent, EarlyKind, Left, Suppression, Undone, UnsubscribeRow};
+
+use super::{Event, WorkingSet};
+
+/// For how long a mailbox gets no confirmations after "this wasn't me": 12 months.
+const QUIET: Duration = Duration::from_hours(365 * 24);
+
+impl WorkingSet<'_> {
+    pub(super) fn unsubscribe(&mut self, event: &Event, leave: Unsubscribe) {
+        let known = self.unsubscribes.get(&event.event_id).copied();
+        if known.is_some_and(|row| row.left.is_some()) {
+            return;
+        }
+        let id = leave.subscription_id;
+        let subject = self.subject(id);
+        let (exists, before) = (subject.exists(), subject.is_active());
+        let entry = LedgerEntry {
+            newsletter: subject.newsletter(),
+            subscription_id: Some(id),
+            issue: leave.issue,
+            ..self.entry(event, leave.method, leave.token)
+        };
+        let ledger_seq = self.record(entry);
+        self.change_unsubscribe(UnsubscribeRow {
+            event_id: event.event_id,
+            left: Some(Left {
+                subscription_id: id,
+                accepted_at: event.accepted_at,
+                ledger_seq,
+            }),
+            undone: known.and_then(|row| row.undone),
+        });
+        let after = self.subject(id).is_active();
+        self.set_effect(
+            event.event_id,
+            match (exists, before, after) {
+                (false, ..) => Effect::Absent,
+                (true, false, _) => Effect::Already,
+                (true, true, false) => Effect::Stopped,
+                // undone before it came, or older than the sign-up that counts
+                (true, true, true) => Effect::None,
+            },
+        );
+    }
+
+    pub(super) fn undo(&mut self, event: &Event, undo: Undo) {
+        let known = self.unsubscribes.get(&undo.unsubscribe).copied();
+        let left = known.and_then(|row| row.left);
+        let subject = left.map(|left| self.subject(left.subscription_id));
+        let (exists, before, newsletter) = subject.map_or((false, false, None), |subject| {
+            (subject.exists(), subject.is_active(), subject.newsletter())
+        });
+        let entry = LedgerEntry {
+            newsletter,
+            subscription_id: left.map(|left| left.subscription_id),
+            ..self.entry(event, Method::Undo, undo.token)
+        };
+        self.record(entry);
+        if known.is_none_or(|row| row.undone.is_none()) {
+            self.change_unsubscribe(UnsubscribeRow {
+                event_id: undo.unsubscribe,
+                left,
+                undone: Some(Undone {
+                    event_id: event.event_id,
+                    accepted_at: event.accepted_at,
+                }),
+            });
+        }
+        let after = left.is_some_and(|left| self.subject(left.subscription_id).is_active());
+        let effect = if left.is_some() && !exists {
+            Effect::Absent
+        } else if after && !before {
+            Effect::Resumed
+        } else {
+            Effect::None
+        };
+        self.set_effect(event.event_id, effect);
+    }
+
+    pub(super) fn not_me(&mut self, event: &Event, not_me: NotMe) {
+        let box_id = not_me.box_id;
+        let subjects = self.subjects_of(box_id);
+        let only = match subjects.as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        };
+        let entry = LedgerEntry {
+            newsletter: only.and_then(|id| self.subject(id).newsletter()),
+            subscription_id: only,
+            ..self.entry(event, Method::NotMe, not_me.token)
+        };
+        let seq = self.record(entry);
+        if subjects.is_empty() {
+            self.wait_for_sign_up(EarlyEvent {
+                event_id: event.event_id,
+                box_id,
+                kind: EarlyKind::NotMe,
+                accepted_at: event.accepted_at,
+                token: not_me.token,
+                spool_id: event.spool_id,
+            });
+            self.set_effect(event.event_id, Effect::Absent);
+            return;
+        }
+        let active = |set: &mut Self| -> usize {
+            subjects
+                .iter()
+                .filter(|id| set.subject(**id).is_active())
+                .count()
+        };
+        let before = active(self);
+        let news = self.disown(box_id, event.event_id, event.accepted_at, None, seq);
+        let after = active(self);
+        let effect = if after < before {
+            Effect::Stopped
+        } else if news {
+            Effect::None
+        } else {
+            Effect::Already
+        };
+        self.set_effect(event.event_id, effect);
+    }
+
+    /// Ends a sign-up for good and keeps its mailbox from being asked again. Whether this was news.
+    pub(super) fn disown(
+        &mut self,
+        box_id: BoxId,
+        event_id: EventId,
+        at: Timestamp,
+        codes: Option<Codes>,
+        seq: Option<u64>,
+    ) -> bool {
+        let mut owner = codes;
+        if let Some(waiting) = self.end_waiting(box_id) {
+            owner.get_or_insert(waiting.codes);
+        }
+        let mut news = false;
+        for id in self.subjects_of(box_id) {
+            let subject = self.subject(id);
+            news |= subject.disown(box_id, at, seq);
+            if owner.is_none() {
+                owner = subject.owner().copied();
+            }
+        }
+        if let Some(owner) = owner {
+            self.suppressed.insert(*owner.mailbox.as_bytes());
+            self.changes.suppressions.push(Suppression {
+                code: owner.mailbox,
+                generation: owner.generation,
+                reason: Method::NotMe,
+                event_id,
+                set_at: at,
+                expires_at: at.plus(QUIET),
+            });
+        }
+        news
+    }
+
+    fn entry(&self, event: &Event, method: Method, token: TokenKey) -> LedgerEntry {
+        LedgerEntry {
+            event_id: event.event_id,
+            occurred_at: event.accepted_at,
+            recorded_at: self.now,
+            newsletter: None,
+            subscription_id: None,
+            issue: IssueNumber::NONE,
+            method,
+            // set once the change is made
+            effect: Effect::None,
+            token: Some(token),
+            actor: Actor::Subscriber,
+            staff_reference: None,
+            decision_id: None,
+            spool_id: Some(event.spool_id),
+        }
+    }
+}
