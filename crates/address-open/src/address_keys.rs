@@ -76,9 +76,9 @@ pub struct RowFields<'a> {
 /// The derived keys of all generations; no master.
 pub struct AddressKeys {
     generation: u16,
-    index: DerivedKey,
-    suppression: Vec<DerivedKey>,
-    row: DerivedKey,
+    pub(crate) index: DerivedKey,
+    pub(crate) suppression: Vec<DerivedKey>,
+    pub(crate) row: DerivedKey,
     message_id: DerivedKey,
 }
 
@@ -108,7 +108,7 @@ impl AddressKeys {
         self.codes_of_forms(&comparison_form(address), &mailbox_form(address))
     }
 
-    fn codes_of_forms(&self, norm: &str, mailbox: &str) -> AddressCodes {
+    pub(crate) fn codes_of_forms(&self, norm: &str, mailbox: &str) -> AddressCodes {
         let index = self.index.mac(&[&[INDEX_PREFIX], norm.as_bytes()]);
         AddressCodes {
             index: AddressIndex::new(index),

@@ -17,6 +17,10 @@ mod address_keys;
 mod derived_key;
 mod key_pair;
 mod opener;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod vectors;
 
 pub use address_keys::{AddressCodes, AddressKeys, AddressMaster, NoAddressMaster, RowFields};
 pub use key_pair::{KeyPair, SecretKey, generate_key_pair};

@@ -69,7 +69,7 @@ impl Opener {
         EmailAddress::parse(text).map_err(OpenError::NotAnAddress)
     }
 
-    fn plaintext(
+    pub(crate) fn plaintext(
         &self,
         sealed: &SealedAddress,
         aad: &[u8],

@@ -62,7 +62,7 @@ pub fn aad(purpose: Purpose, box_id: BoxId) -> [u8; 17] {
     aad_of(purpose.number(), box_id)
 }
 
-fn aad_of(purpose: u8, box_id: BoxId) -> [u8; 17] {
+pub(crate) fn aad_of(purpose: u8, box_id: BoxId) -> [u8; 17] {
     let mut bytes = [purpose; 17];
     bytes[1..].copy_from_slice(box_id.as_bytes());
     bytes
@@ -107,4 +107,68 @@ pub fn unpad(plaintext: &[u8]) -> Option<&str> {
 
 fn bucket_for(length: usize) -> Option<usize> {
     BUCKETS.into_iter().find(|bucket| length + 2 <= *bucket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_bucket_that_fits_is_used() {
+        for (length, size) in [
+            (1, 64),
+            (62, 64),
+            (63, 128),
+            (126, 128),
+            (127, 192),
+            (190, 192),
+            (191, 256),
+            (254, 256),
+            (255, 330),
+            (328, 330),
+        ] {
+            let address = "a".repeat(length);
+            let padded = pad(&address).unwrap();
+            assert_eq!(padded.len(), size, "{length}");
+            assert_eq!(padded.capacity(), size, "{length}");
+            assert_eq!(unpad(&padded), Some(&*address), "{length}");
+            assert_eq!(
+                size + 51,
+                domain::SealedAddress::LENGTHS[bucket_index(size)]
+            );
+        }
+        assert!(pad("").is_none() && pad(&"a".repeat(329)).is_none());
+        assert!(pad(&"a".repeat(70_000)).is_none());
+    }
+
+    fn bucket_index(size: usize) -> usize {
+        BUCKETS.iter().position(|bucket| *bucket == size).unwrap()
+    }
+
+    #[test]
+    fn a_plaintext_that_no_sealer_makes_is_refused() {
+        let good = pad("jo@example.org").unwrap();
+        let changed = |at: usize, byte: u8| {
+            let mut bytes = good.clone();
+            bytes[at] = byte;
+            bytes
+        };
+        assert!(unpad(&good).is_some());
+        let bad = [
+            ("a length of 0", changed(1, 0).to_vec()),
+            ("a length beyond the end", changed(0, 1).to_vec()),
+            ("a length that cuts", changed(1, 13).to_vec()),
+            ("padding that is not zero", changed(63, 1).to_vec()),
+            ("padding right behind", changed(16, b'!').to_vec()),
+            ("text that is not UTF-8", changed(5, 0xff).to_vec()),
+            ("a larger bucket", [&good[..], &[0; 64]].concat()),
+            ("no bucket", [&good[..], &[0]].concat()),
+            ("one byte short", good[..63].to_vec()),
+            ("nothing", vec![]),
+            ("one byte", vec![0]),
+        ];
+        for (name, bytes) in bad {
+            assert_eq!(unpad(&bytes), None, "{name}");
+        }
+    }
 }

@@ -12,6 +12,8 @@
 
 pub mod layout;
 mod sealer;
+#[cfg(test)]
+mod vectors;
 
 pub use layout::Purpose;
 pub use sealer::{SealError, Sealer};
