@@ -128,19 +128,19 @@ fn a_message_id_is_the_same_every_time() {
 #[test]
 fn one_flipped_bit_anywhere_keeps_a_box_shut() {
     let pair = generate_key_pair().unwrap();
-    let opener = opener(&pair);
+    let holder = opener(&pair);
     let sealer = Sealer::new(BODY, KID, pair.public).unwrap();
     let locked = sealer
         .seal(&address("jo@example.org"), Purpose::Subscriber, BOX)
         .unwrap();
-    assert!(opener.open(&locked, Purpose::Subscriber, BOX).is_ok());
+    assert!(holder.open(&locked, Purpose::Subscriber, BOX).is_ok());
     // The top bit of an X25519 public key carries nothing (RFC 7748, 5), but the KEM hashes `enc` as
     // sent, so that even this bit keeps the box shut.
     for bit in 0..locked.as_bytes().len() * 8 {
         let mut bytes = locked.as_bytes().to_vec();
         bytes[bit / 8] ^= 1 << (bit % 8);
         let changed = SealedAddress::from_bytes(bytes).unwrap();
-        let opened = opener.open(&changed, Purpose::Subscriber, BOX);
+        let opened = holder.open(&changed, Purpose::Subscriber, BOX);
         assert!(opened.is_err(), "bit {bit}");
     }
 }

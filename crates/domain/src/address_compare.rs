@@ -74,8 +74,11 @@ pub(crate) fn comparison_domain(domain: &str) -> Option<Zeroizing<String>> {
             DnsLength::VerifyAllowRootDot,
         )
         .ok()?;
-    let ascii = ascii.strip_suffix('.').unwrap_or(&ascii);
-    (!ascii.is_empty()).then(|| Zeroizing::new(ascii.to_owned()))
+    let mut ascii = Zeroizing::new(ascii.into_owned());
+    if ascii.ends_with('.') {
+        ascii.pop();
+    }
+    (!ascii.is_empty()).then_some(ascii)
 }
 
 #[cfg(test)]
