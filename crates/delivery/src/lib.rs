@@ -12,6 +12,7 @@
 //! | `heartbeat` | the sign of life without which nothing is sent |
 //! | `breaker` | one pause for all when the relay is away |
 //! | `sweeper` | doubts, deadlines, dead workers, finished issues |
+//! | `worker` | puts all of these together: recovery first, then the tasks |
 //! | `state_dir` | the folder that makes a worker the same one after a restart |
 //!
 //! A walk: the planner finds an approved issue and writes its audience. A lane of `chunk_sender`
@@ -20,8 +21,23 @@
 //! journal, dot, reply, journal. Results are flushed in batches; the chunk is handed back, and when
 //! none is left the sweeper finishes the issue.
 
+mod breaker;
+mod heartbeat;
+mod journal;
+mod lookout;
+mod planner;
+mod replay;
+mod sender;
+mod state_dir;
+mod sweeper;
+mod work_source;
+mod worker;
+
+pub mod registrar;
+
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use address_open::{AddressKeys, Opener};
 use domain::{Clock, Entropy};
@@ -29,6 +45,8 @@ use link_token::LinkKeys;
 use mail::Transport;
 use service_runtime::Shutdown;
 use store::Database;
+
+use crate::registrar::Registrar;
 
 /// The keys of a worker. Nothing in here can be printed.
 pub struct Keys {
@@ -84,6 +102,24 @@ pub fn run(
     entropy: Arc<dyn Entropy>,
     shutdown: &Shutdown,
 ) -> Result<(), StartError> {
-    let _ = (database, keys, transport, settings, clock, entropy, shutdown);
+    let keys = Arc::new(keys);
+    let registrar = Registrar::new(
+        database,
+        Arc::clone(&keys),
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+    );
+    let worker = worker::Worker::open(database, keys, transport, settings, clock, entropy)?;
+    shutdown.spawn("registrar", registrar.run(shutdown.clone()));
+    let task = shutdown.clone();
+    shutdown.spawn("delivery", async move { worker.start(&task).await });
     Ok(())
+}
+
+/// Waits, or returns at once when the process is to stop.
+async fn pause(duration: Duration, shutdown: &Shutdown) {
+    tokio::select! {
+        () = tokio::time::sleep(duration) => {}
+        () = shutdown.token().cancelled() => {}
+    }
 }

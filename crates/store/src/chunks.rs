@@ -6,7 +6,7 @@ use domain::{IssueNumber, Timestamp, WorkerId};
 use crate::{Database, StoreError, columns};
 
 /// A chunk in the hands of a worker. The epoch grows with each owner and guards every result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OwnedChunk {
     /// The issue.
     pub issue: IssueNumber,
@@ -84,6 +84,29 @@ impl ChunkTable {
             )
             .await?;
         Ok(closed > 0)
+    }
+
+    /// The chunks that are in a worker's hands, by the database.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn running(&self, worker: WorkerId) -> Result<Vec<OwnedChunk>, StoreError> {
+        sqlx::query!(
+            "SELECT issue_id, chunk_no, epoch FROM chunk WHERE owner = $1 AND state = 1",
+            worker.as_bytes(),
+        )
+        .fetch_all(&self.database.pool)
+        .await?
+        .into_iter()
+        .map(|row| {
+            Ok(OwnedChunk {
+                issue: IssueNumber(columns::number(row.issue_id, CHUNK)?),
+                chunk: row.chunk_no,
+                worker,
+                epoch: row.epoch,
+            })
+        })
+        .collect()
     }
 
     /// Hands back all chunks of a worker that is gone, or of an earlier boot. Returns how many.

@@ -113,7 +113,7 @@ impl DeliveryStore {
     ///
     /// # Errors
     /// As [`StoreError`] says. Where the commit is lost on the wire, rows may be claimed:
-    /// [`Self::attempting`] tells.
+    /// [`Self::release_chunk`] gives them back.
     pub async fn claim(
         &self,
         chunk: &OwnedChunk,
@@ -226,21 +226,6 @@ impl DeliveryStore {
         Ok(wanted.into_iter().collect())
     }
 
-    /// Whether an issue is still being sent: not paused, cancelled or past its deadline.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn is_sending(&self, issue: IssueNumber, now: Timestamp) -> Result<bool, StoreError> {
-        let sending = sqlx::query_scalar!(
-            "SELECT state = 3 AND deadline > $2 AS \"sending!\" FROM issue WHERE id = $1",
-            i64::from(issue.0),
-            columns::moment(now),
-        )
-        .fetch_optional(&self.database.pool)
-        .await?;
-        Ok(sending.unwrap_or(false))
-    }
-
     /// Writes down results (T6), one transaction for all. A result counts only for the attempt that
     /// it names; of one that is in doubt already only "accepted" and "bounced" are taken, as late
     /// evidence. Returns how many were taken.
@@ -344,6 +329,30 @@ impl DeliveryStore {
             &keys.epochs,
             &keys.attempts,
             worker.as_bytes(),
+            columns::moment(now),
+        )
+        .execute(&self.database.pool)
+        .await?;
+        Ok(released.rows_affected())
+    }
+
+    /// Gives back everything attempted in a chunk: for a claim whose answer was lost on the wire,
+    /// while nothing of that chunk is in hand.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn release_chunk(
+        &self,
+        chunk: &OwnedChunk,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let released = sqlx::query!(
+            "UPDATE delivery SET state = 0, attempt = attempt - 1, updated_at = $5
+             WHERE issue_id = $1 AND chunk_no = $2 AND state = 1 AND epoch = $3 AND worker = $4",
+            i64::from(chunk.issue.0),
+            chunk.chunk,
+            chunk.epoch,
+            chunk.worker.as_bytes(),
             columns::moment(now),
         )
         .execute(&self.database.pool)

@@ -343,6 +343,20 @@ impl IssueDesk {
         Ok(issues)
     }
 
+    /// Stops an issue that cannot be sent, until an operator has looked.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn hold(&self, issue: IssueNumber) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE issue SET state = 7 WHERE id = $1 AND state = 3",
+            i64::from(issue.0)
+        )
+        .execute(&self.database.pool)
+        .await?;
+        Ok(())
+    }
+
     /// An issue with its texts, for the sender; none where there is no such issue.
     ///
     /// # Errors

@@ -4,7 +4,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use domain::{BoxId, CONFIRMATION_DAYS, MailKind, NewsletterNumber, Timestamp, WorkerId};
+use domain::{
+    BoxId, CONFIRMATION_DAYS, MailKind, NewsletterNumber, SubscriptionId, Timestamp, WorkerId,
+};
 
 use crate::deliveries::{AttemptResult, PersonColumns, SealedPerson, dotted};
 use crate::{Database, StoreError, columns};
@@ -34,6 +36,8 @@ pub struct ClaimedMail {
     /// The person, unless a column has a length that no code of ours writes. `newsletter` is the
     /// first of `newsletters`, `state` and `consent_event_id` are what the row MAC covers.
     pub person: Option<SealedPerson>,
+    /// For [`MailKind::AlreadySubscribed`]: which of `newsletters` they get, by which subscription.
+    pub held: Vec<(NewsletterNumber, SubscriptionId)>,
     /// The `Date` of every copy.
     pub created_at: Timestamp,
     /// Nothing is sent after it.
@@ -177,12 +181,56 @@ impl MailStore {
                 }
                 .read()
                 .ok(),
+                held: Vec::new(),
                 created_at: Timestamp::from_date_time(row.created_at),
                 deadline: Timestamp::from_date_time(row.deadline),
             });
         }
         claim.mails.sort_by_key(|mail| mail.key.mail);
+        for mail in &mut claim.mails {
+            if mail.kind == MailKind::AlreadySubscribed {
+                mail.held = self.held(mail.key.mail).await?;
+            }
+        }
         Ok(claim)
+    }
+
+    async fn held(&self, mail: i64) -> Result<Vec<(NewsletterNumber, SubscriptionId)>, StoreError> {
+        sqlx::query!(
+            "SELECT s.newsletter_id, s.subscription_id FROM mail m
+             JOIN subscriber b ON b.address_index = m.address_index
+             JOIN subscription s ON s.subscriber_id = b.id AND s.state = 1
+                                AND s.newsletter_id = ANY(m.newsletter_ids)
+             WHERE m.id = $1 ORDER BY array_position(m.newsletter_ids, s.newsletter_id)",
+            mail
+        )
+        .fetch_all(&self.database.pool)
+        .await?
+        .into_iter()
+        .map(|row| {
+            Ok((
+                NewsletterNumber(columns::number(row.newsletter_id, MAIL)?),
+                columns::id(&row.subscription_id, MAIL)?,
+            ))
+        })
+        .collect()
+    }
+
+    /// Gives back everything that this worker is attempting: for a claim whose answer was lost,
+    /// while nothing else is in hand.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn release_all(&self, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {
+        let released = sqlx::query!(
+            "UPDATE mail SET state = 0, attempt = attempt - 1, updated_at = $2
+             WHERE worker = $1 AND state = 1",
+            worker.as_bytes(),
+            columns::moment(now),
+        )
+        .execute(&self.database.pool)
+        .await?;
+        Ok(released.rows_affected())
     }
 
     /// Which of these claimed mails still have their reason: the last look before `MAIL FROM`.

@@ -1,0 +1,159 @@
+//! The newest stops and the barrier, from memory, so that they can be asked before every message.
+//!
+//! Twice a second the ledger's tail and the barrier are read. A view older than two seconds is no
+//! view: bulk waits until the database answers (`reliability.md` 1.9).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use domain::{Clock, SubscriptionId};
+use service_runtime::Shutdown;
+use store::{Barrier, DeliveryStore, StoreError};
+use tokio::time::Instant;
+
+const EVERY: Duration = Duration::from_millis(500);
+const FRESH: Duration = Duration::from_secs(2);
+/// A stop older than this was seen by every claim that is still in hand.
+const MEMORY: Duration = Duration::from_mins(15);
+/// The reasons of a closed barrier, for the metric.
+const REASONS: [&str; 4] = ["dead_stop", "silent_role", "waiting_stop", "blind"];
+
+/// What the last looks saw.
+#[derive(Debug, Default)]
+pub(crate) struct Lookout(Mutex<View>);
+
+#[derive(Debug, Default)]
+struct View {
+    looked_at: Option<Instant>,
+    barrier: Option<Barrier>,
+    seq: Option<u64>,
+    stops: HashMap<SubscriptionId, Instant>,
+    unnamed: Option<Instant>,
+}
+
+impl Lookout {
+    /// Whether bulk may be sent, and if not, why.
+    pub(crate) fn bulk(&self, now: Instant) -> Barrier {
+        let view = self.view();
+        if !view.is_fresh(now) {
+            return Barrier::Closed("blind");
+        }
+        view.barrier.unwrap_or(Barrier::Closed("blind"))
+    }
+
+    /// Whether a stop of this subscription, or one that names none, was seen after `since`, or may
+    /// have been missed.
+    pub(crate) fn changed_since(
+        &self,
+        subscription: SubscriptionId,
+        since: Instant,
+        now: Instant,
+    ) -> bool {
+        let view = self.view();
+        !view.is_fresh(now)
+            || view.unnamed.is_some_and(|seen| seen >= since)
+            || view
+                .stops
+                .get(&subscription)
+                .is_some_and(|seen| *seen >= since)
+    }
+
+    /// Looks twice a second until the process stops.
+    pub(crate) async fn run(&self, store: &DeliveryStore, clock: &dyn Clock, shutdown: &Shutdown) {
+        let mut closed = None;
+        while !shutdown.is_stopping() {
+            if let Err(error) = self.look(store, clock).await
+                && !error.is_temporary()
+            {
+                tracing::error!(%error, "the newest stops cannot be read: bulk waits");
+            }
+            let reason = match self.bulk(Instant::now()) {
+                Barrier::Open => None,
+                Barrier::Closed(reason) => Some(reason),
+            };
+            for name in REASONS {
+                let value = f64::from(u8::from(reason == Some(name)));
+                metrics::gauge!("letterbox_barrier_closed", "reason" => name).set(value);
+            }
+            if reason != closed {
+                if let Some(reason) = reason {
+                    tracing::info!(reason, "bulk waits");
+                } else {
+                    tracing::info!("bulk may go");
+                }
+                closed = reason;
+            }
+            crate::pause(EVERY, shutdown).await;
+        }
+    }
+
+    /// One look.
+    pub(crate) async fn look(
+        &self,
+        store: &DeliveryStore,
+        clock: &dyn Clock,
+    ) -> Result<(), StoreError> {
+        // What commits after this moment may be missing from the answer.
+        let asked = Instant::now();
+        let seq = self.view().seq;
+        let barrier = store.barrier(clock.now()).await?;
+        let news = store.stops_since(seq).await?;
+        let answered = Instant::now();
+        let mut view = self.view();
+        view.barrier = Some(barrier);
+        view.seq = Some(news.seq);
+        for subscription in news.subscriptions {
+            view.stops.insert(subscription, answered);
+        }
+        if news.unnamed {
+            view.unnamed = Some(answered);
+        }
+        view.stops.retain(|_, seen| seen.elapsed() < MEMORY);
+        view.looked_at = Some(asked);
+        Ok(())
+    }
+
+    fn view(&self) -> MutexGuard<'_, View> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl View {
+    fn is_fresh(&self, now: Instant) -> bool {
+        self.looked_at
+            .is_some_and(|at| now.duration_since(at) < FRESH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_view_stops_bulk_and_trusts_nobody() {
+        let lookout = Lookout::default();
+        let [left, stayed] = [1, 2].map(|byte| SubscriptionId::new([byte; 16]));
+        let start = Instant::now();
+        assert_eq!(lookout.bulk(start), Barrier::Closed("blind"));
+        {
+            let mut view = lookout.view();
+            view.looked_at = Some(start);
+            view.barrier = Some(Barrier::Open);
+            view.stops.insert(left, start);
+        }
+        assert_eq!(lookout.bulk(start), Barrier::Open);
+        assert!(lookout.changed_since(left, start, start));
+        assert!(!lookout.changed_since(stayed, start, start));
+        let after = start + Duration::from_millis(1);
+        assert!(
+            !lookout.changed_since(left, after, after),
+            "read again since then"
+        );
+        lookout.view().unnamed = Some(after);
+        assert!(lookout.changed_since(stayed, start, after));
+        let late = start + FRESH;
+        assert_eq!(lookout.bulk(late), Barrier::Closed("blind"));
+        assert!(lookout.changed_since(stayed, late, late));
+    }
+}

@@ -1,0 +1,212 @@
+//! One message to one recipient: the same steps for an issue and for a confirmation.
+//!
+//! `MAIL FROM` … body, then the last look from memory, then the journal, then the dot. What happens
+//! before the dot can be cut at any time; after it the reply is waited for, however long it takes.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use domain::{DeliveryState, Outcome, Reply, decide};
+use mail::Envelope;
+use service_runtime::Shutdown;
+use store::AttemptResult;
+use tokio::time::Instant;
+
+use super::Sender;
+use super::line::Line;
+use super::prepare::Ready;
+
+/// What a message that is being handed over may still take when the process is to stop.
+const CUT_AFTER: Duration = Duration::from_secs(5);
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// There is a result for the database; the journal has it.
+    Settled(AttemptResult),
+    /// No connection: nobody was tried.
+    RelayAway,
+    /// We closed the connection before the dot: nothing was sent, and the row goes back.
+    Cut(Cut),
+}
+
+/// Why we cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The person left in the meantime, or nobody can say.
+    Stop,
+    /// No heartbeat, or the database went back.
+    Fence,
+    /// The issue's deadline passed.
+    Deadline,
+    /// The journal does not take the record.
+    Journal,
+    /// The process stops.
+    Stopping,
+}
+
+/// Sends one message. `looked_at` is when the row's reasons were last read from the database.
+pub(super) async fn send(
+    sender: &Sender,
+    line: &mut Line,
+    ready: &Ready,
+    looked_at: Instant,
+    shutdown: &Shutdown,
+) -> Sent {
+    loop {
+        match try_once(sender, line, ready, looked_at, shutdown).await {
+            // closed by the peer between two messages, most likely: a fresh connection tells
+            Tried::Ended(Outcome::NotSent(_)) if line.is_used() => line.cut(),
+            Tried::Ended(outcome) => return Sent::Settled(settle(sender, ready, &outcome)),
+            Tried::RelayAway => return Sent::RelayAway,
+            Tried::Cut(why) => return Sent::Cut(why),
+        }
+    }
+}
+
+enum Tried {
+    Ended(Outcome),
+    RelayAway,
+    Cut(Cut),
+}
+
+async fn try_once(
+    sender: &Sender,
+    line: &mut Line,
+    ready: &Ready,
+    looked_at: Instant,
+    shutdown: &Shutdown,
+) -> Tried {
+    let Some(connection) = line.open(sender).await else {
+        return Tried::RelayAway;
+    };
+    let envelope = Envelope {
+        return_path: &ready.return_path,
+        recipient: &ready.address,
+    };
+    let dotted = AtomicBool::new(false);
+    let cut = OnceLock::new();
+    let before_dot = || match may_end(sender, ready, looked_at) {
+        Ok(()) => {
+            dotted.store(true, Ordering::SeqCst);
+            true
+        }
+        Err(why) => {
+            cut.get_or_init(|| why);
+            false
+        }
+    };
+    let begin = Instant::now();
+    let outcome = {
+        let sending = connection.send(&envelope, &ready.message, before_dot);
+        tokio::pin!(sending);
+        tokio::select! {
+            biased;
+            outcome = &mut sending => Some(outcome),
+            () = time_to_cut(shutdown) => {
+                if dotted.load(Ordering::SeqCst) {
+                    Some(sending.await)
+                } else {
+                    None
+                }
+            }
+        }
+    };
+    let Some(outcome) = outcome else {
+        line.cut();
+        return Tried::Cut(Cut::Stopping);
+    };
+    if let Some(why) = cut.get() {
+        return Tried::Cut(*why);
+    }
+    metrics::histogram!("letterbox_delivery_attempt_duration_seconds")
+        .record(begin.elapsed().as_secs_f64());
+    Tried::Ended(outcome)
+}
+
+/// Whether the dot may go out, in the last moment in which it can be held back. Yes is written down
+/// first.
+fn may_end(sender: &Sender, ready: &Ready, looked_at: Instant) -> Result<(), Cut> {
+    let now = sender.clock.now();
+    if !sender.fence.may_send(Instant::now()) {
+        return Err(Cut::Fence);
+    }
+    if now >= ready.deadline {
+        return Err(Cut::Deadline);
+    }
+    if let Some(subscription) = ready.subscription
+        && sender
+            .lookout
+            .changed_since(subscription, looked_at, Instant::now())
+    {
+        return Err(Cut::Stop);
+    }
+    sender
+        .journal
+        .dot(ready.attempt, ready.subject, now)
+        .map_err(|error| {
+            tracing::error!(%error, "nothing is sent that cannot be written down first");
+            Cut::Journal
+        })
+}
+
+async fn time_to_cut(shutdown: &Shutdown) {
+    shutdown.token().cancelled().await;
+    tokio::time::sleep(CUT_AFTER).await;
+}
+
+/// Turns an outcome into a result and writes it into the journal. An outcome in doubt is not
+/// written: the dot alone says it, and a restart looks for evidence. Nor is one that does not count:
+/// the attempt's number will be used again, and without a record it is queued again all the same.
+fn settle(sender: &Sender, ready: &Ready, outcome: &Outcome) -> AttemptResult {
+    let now = sender.clock.now();
+    let decision = decide(
+        outcome,
+        ready.attempts_before,
+        now,
+        ready.deadline,
+        jitter(sender),
+    );
+    match outcome {
+        Outcome::NotSent(stage) => sender.breaker.failed(stage, Instant::now()),
+        Outcome::InDoubt => {}
+        _ => sender.breaker.succeeded(),
+    }
+    let reply = reply_of(outcome);
+    let result = AttemptResult {
+        state: decision.state,
+        code: reply.map(|reply| reply.code),
+        enhanced: reply.and_then(|reply| reply.enhanced),
+        not_before: decision.not_before,
+        counts: decision.counts,
+    };
+    if result.state != DeliveryState::InDoubt
+        && result.counts
+        && let Err(error) = sender
+            .journal
+            .result(ready.attempt, ready.subject, result, now)
+    {
+        // the database gets the result in a moment; only a crash before that leaves a doubt
+        tracing::error!(%error, "a result is not in the journal");
+    }
+    result
+}
+
+fn reply_of(outcome: &Outcome) -> Option<Reply> {
+    match outcome {
+        Outcome::Deferred(reply) | Outcome::Rejected(reply) => Some(*reply),
+        Outcome::Accepted => Some(Reply {
+            code: 250,
+            enhanced: None,
+        }),
+        Outcome::NotSent(_) | Outcome::InDoubt | Outcome::CannotDeliver(_) => None,
+    }
+}
+
+/// 0.0 to 1.0, so that what was deferred together does not come back together.
+fn jitter(sender: &Sender) -> f64 {
+    let mut bytes = [0; 2];
+    sender.entropy.fill(&mut bytes);
+    f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX)
+}

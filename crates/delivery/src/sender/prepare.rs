@@ -1,0 +1,321 @@
+//! From a claimed row to a finished message. Everything that needs a key and no network happens
+//! here, in a thread of its own.
+
+use address_open::{OpenError, RowFields};
+use address_seal::Purpose as SealPurpose;
+use domain::{
+    BoxId, Catalogue, EmailAddress, IssueNumber, Language, MailKind, Newsletter, NewsletterNumber,
+    SubscriptionId, Timestamp,
+};
+use link_token::{Purpose, expiry_aux};
+use mail::{AlreadyHeld, AlreadySubscribedMail, ConfirmationMail, MailError, Recipient};
+use store::{ClaimedDelivery, ClaimedMail, SealedPerson};
+
+use super::{IssueInHand, sending_domain};
+use crate::Keys;
+use crate::journal::Attempt;
+
+/// A message that can go.
+pub(super) struct Ready {
+    pub(super) attempt: Attempt,
+    pub(super) kind: MailKind,
+    /// Whose stop cuts it; none for a confirmation, which has no subscription yet.
+    pub(super) subscription: Option<SubscriptionId>,
+    /// What the Message-ID is made of besides the issue.
+    pub(super) subject: [u8; 16],
+    pub(super) message_id: String,
+    pub(super) return_path: String,
+    pub(super) address: EmailAddress,
+    pub(super) message: Vec<u8>,
+    pub(super) attempts_before: u16,
+    pub(super) created_at: Timestamp,
+    pub(super) deadline: Timestamp,
+}
+
+/// Why a row gets no mail: a fault of ours or of whoever edited the row, never the recipient's.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unmailable {
+    /// The subscription is to another newsletter than the issue's: the send path refuses, whatever
+    /// the tables say.
+    #[error("a subscription to newsletter {subscription} is no reason to send an issue of {issue}")]
+    OtherNewsletter {
+        /// The subscription's.
+        subscription: u64,
+        /// The issue's.
+        issue: u64,
+    },
+    /// The row MAC does not hold: somebody edited the row.
+    #[error("the row was changed by somebody without the row key")]
+    Forged,
+    /// A column has a length that no code of ours writes.
+    #[error("the row cannot be read")]
+    Unreadable,
+    /// The address does not open.
+    #[error("the sealed address does not open")]
+    Unopened(#[source] OpenError),
+    /// The message cannot be made.
+    #[error("the mail cannot be made")]
+    Unrendered(#[source] MailError),
+    /// The catalogue lacks what the mail names.
+    #[error("the catalogue lacks the body or a newsletter")]
+    NoCatalogue,
+    /// The worker must not send mails of this kind.
+    #[error("this kind of mail has no sender")]
+    NoSender,
+}
+
+/// Checks the row MAC, then opens the address: HPKE alone does not say who sealed.
+fn open(keys: &Keys, person: &SealedPerson) -> Result<EmailAddress, Unmailable> {
+    let fields = RowFields {
+        subscription_id: person.subscription_id,
+        box_id: person.box_id,
+        newsletter: person.newsletter,
+        sealed: &person.sealed,
+        state: person.state,
+        consent_event_id: person.consent_event_id,
+    };
+    if !keys.address.row_mac_holds(&fields, &person.row_mac) {
+        return Err(Unmailable::Forged);
+    }
+    keys.opener
+        .open(&person.sealed, SealPurpose::Subscriber, person.box_id)
+        .map_err(Unmailable::Unopened)
+}
+
+/// The message of an issue for one subscription.
+pub(super) fn delivery(
+    keys: &Keys,
+    base_url: &str,
+    issue: &IssueInHand,
+    claimed: &ClaimedDelivery,
+) -> Result<Ready, Unmailable> {
+    let person = claimed.person.as_ref().ok_or(Unmailable::Unreadable)?;
+    same_newsletter(issue.newsletter.number, person.newsletter)?;
+    let address = open(keys, person)?;
+    let (language, template) = issue.template(person.language);
+    let subject = *person.subscription_id.as_bytes();
+    let token = keys
+        .leave
+        .mint(Purpose::Unsubscribe, &subject, issue.number.0);
+    let url = page(base_url, "u", &token, &[&issue.newsletter], language);
+    let message_id = message_id(keys, &issue.newsletter, issue.number, &subject);
+    let message = template
+        .render(&Recipient {
+            address: &address,
+            unsubscribe_url: &url,
+            message_id: &message_id,
+            date: issue.message_date,
+        })
+        .map_err(Unmailable::Unrendered)?;
+    Ok(Ready {
+        attempt: Attempt::Delivery(claimed.key),
+        kind: MailKind::Issue,
+        subscription: Some(person.subscription_id),
+        subject,
+        message_id,
+        return_path: issue.newsletter.sender_address.clone(),
+        address,
+        message,
+        attempts_before: before(claimed.key.attempt),
+        created_at: issue.message_date,
+        deadline: issue.deadline,
+    })
+}
+
+/// The rule of the send path: an issue goes to subscriptions of its own newsletter.
+fn same_newsletter(
+    issue: NewsletterNumber,
+    subscription: NewsletterNumber,
+) -> Result<(), Unmailable> {
+    if issue == subscription {
+        Ok(())
+    } else {
+        Err(Unmailable::OtherNewsletter {
+            subscription: subscription.0,
+            issue: issue.0,
+        })
+    }
+}
+
+/// A one-to-one mail. Its links live from `now` on.
+pub(super) fn mail(
+    keys: &Keys,
+    base_url: &str,
+    catalogue: &Catalogue,
+    claimed: &ClaimedMail,
+    now: Timestamp,
+) -> Result<Ready, Unmailable> {
+    let person = claimed.person.as_ref().ok_or(Unmailable::Unreadable)?;
+    let address = open(keys, person)?;
+    let newsletters = claimed
+        .newsletters
+        .iter()
+        .map(|number| catalogue.newsletter_by_number(*number))
+        .collect::<Option<Vec<_>>>()
+        .ok_or(Unmailable::NoCatalogue)?;
+    let first = *newsletters.first().ok_or(Unmailable::NoCatalogue)?;
+    let subject = *claimed.box_id.as_bytes();
+    let message_id = message_id(keys, first, IssueNumber::NONE, &subject);
+    let letter = Letter {
+        keys,
+        base_url,
+        catalogue,
+        newsletters: &newsletters,
+        language: person.language,
+        address: &address,
+        message_id: &message_id,
+        date: claimed.created_at,
+    };
+    let (message, subscription) = match claimed.kind {
+        MailKind::Confirmation => (letter.confirmation(claimed.box_id, now)?, None),
+        MailKind::AlreadySubscribed => (
+            letter.already_subscribed(&claimed.held)?,
+            Some(person.subscription_id),
+        ),
+        // every other kind has its own issue and its own rules first
+        _ => return Err(Unmailable::NoSender),
+    };
+    Ok(Ready {
+        attempt: Attempt::Mail(claimed.key),
+        kind: claimed.kind,
+        subscription,
+        subject,
+        return_path: first.sender_address.clone(),
+        message,
+        attempts_before: before(claimed.key.attempt),
+        created_at: claimed.created_at,
+        deadline: claimed.deadline,
+        message_id,
+        address,
+    })
+}
+
+/// What the two kinds of one-to-one mail have in common.
+struct Letter<'a> {
+    keys: &'a Keys,
+    base_url: &'a str,
+    catalogue: &'a Catalogue,
+    newsletters: &'a [&'a Newsletter],
+    language: Language,
+    address: &'a EmailAddress,
+    message_id: &'a str,
+    date: Timestamp,
+}
+
+impl Letter<'_> {
+    fn confirmation(&self, box_id: BoxId, now: Timestamp) -> Result<Vec<u8>, Unmailable> {
+        let subject = box_id.as_bytes();
+        let life = Purpose::Confirm.life().unwrap_or_default();
+        let confirm = self
+            .keys
+            .join
+            .mint(Purpose::Confirm, subject, expiry_aux(now, life));
+        let not_me = self.keys.leave.mint(Purpose::NotMe, subject, 0);
+        mail::confirmation(&ConfirmationMail {
+            body: self
+                .catalogue
+                .body
+                .as_ref()
+                .ok_or(Unmailable::NoCatalogue)?,
+            newsletters: self.newsletters,
+            language: self.language,
+            recipient: self.address,
+            base_url: self.base_url,
+            confirm_url: &self.page("confirm", &confirm),
+            not_me_url: &self.page("u", &not_me),
+            message_id: self.message_id,
+            date: self.date,
+        })
+        .map_err(Unmailable::Unrendered)
+    }
+
+    fn already_subscribed(
+        &self,
+        held: &[(NewsletterNumber, SubscriptionId)],
+    ) -> Result<Vec<u8>, Unmailable> {
+        let links = held
+            .iter()
+            .map(|(number, subscription)| {
+                let newsletter = self.catalogue.newsletter_by_number(*number)?;
+                let subject = subscription.as_bytes();
+                let token = self.keys.leave.mint(Purpose::Unsubscribe, subject, 0);
+                let url = page(self.base_url, "u", &token, &[newsletter], self.language);
+                Some((newsletter, url))
+            })
+            .collect::<Option<Vec<_>>>()
+            .ok_or(Unmailable::NoCatalogue)?;
+        let held: Vec<AlreadyHeld<'_>> = links
+            .iter()
+            .map(|(newsletter, url)| AlreadyHeld {
+                newsletter,
+                unsubscribe_url: url,
+            })
+            .collect();
+        mail::already_subscribed(&AlreadySubscribedMail {
+            body: self
+                .catalogue
+                .body
+                .as_ref()
+                .ok_or(Unmailable::NoCatalogue)?,
+            held: &held,
+            language: self.language,
+            recipient: self.address,
+            base_url: self.base_url,
+            message_id: self.message_id,
+            date: self.date,
+        })
+        .map_err(Unmailable::Unrendered)
+    }
+
+    fn page(&self, route: &str, token: &str) -> String {
+        page(self.base_url, route, token, self.newsletters, self.language)
+    }
+}
+
+/// The address of a page. `n` and `l` only say what the page may show; the token decides.
+fn page(
+    base_url: &str,
+    route: &str,
+    token: &str,
+    newsletters: &[&Newsletter],
+    language: Language,
+) -> String {
+    let slugs: Vec<&str> = newsletters
+        .iter()
+        .map(|newsletter| newsletter.slug.as_str())
+        .collect();
+    let (slugs, language) = (slugs.join(","), language.tag());
+    format!("{base_url}/{route}/{token}?n={slugs}&l={language}")
+}
+
+/// The same for every copy of one mail, so that a repeated one can be recognised.
+fn message_id(
+    keys: &Keys,
+    newsletter: &Newsletter,
+    issue: IssueNumber,
+    subject: &[u8; 16],
+) -> String {
+    let local = keys.address.message_id_local_part(issue, subject);
+    format!("{local}@{}", sending_domain(&newsletter.sender_address))
+}
+
+fn before(attempt: i16) -> u16 {
+    u16::try_from(attempt).unwrap_or(0).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issue_goes_only_to_subscriptions_of_its_own_newsletter() {
+        assert!(same_newsletter(NewsletterNumber(1), NewsletterNumber(1)).is_ok());
+        assert!(matches!(
+            same_newsletter(NewsletterNumber(1), NewsletterNumber(2)),
+            Err(Unmailable::OtherNewsletter {
+                subscription: 2,
+                issue: 1
+            })
+        ));
+    }
+}

@@ -1,0 +1,172 @@
+//! The folder that makes a worker the same one after a restart: its id, its lock, and the highest
+//! tick of the database that it has seen.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use domain::{Entropy, WorkerId};
+
+use crate::StartError;
+
+/// A worker's own folder, locked for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct StateDir {
+    path: PathBuf,
+    worker: WorkerId,
+    same_machine_boot: bool,
+    // The lock goes with the file, also when the process is killed.
+    _lock: File,
+}
+
+impl StateDir {
+    /// Locks the folder; makes it, and an id, where there is none.
+    pub(crate) fn open(path: &Path, entropy: &dyn Entropy) -> Result<Self, StartError> {
+        let failed = |file: &Path| {
+            let file = file.to_owned();
+            move |source| StartError::StateDir { path: file, source }
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(failed(path))?;
+        let id_file = path.join("worker-id");
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&id_file)
+            .map_err(failed(&id_file))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StartError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(failed(&id_file)(source)),
+        }
+        let worker = worker_id(&id_file, &lock, entropy).map_err(failed(&id_file))?;
+        let boot_file = path.join("machine-boot");
+        let same_machine_boot = same_boot(&boot_file).map_err(failed(&boot_file))?;
+        Ok(Self {
+            path: path.to_owned(),
+            worker,
+            same_machine_boot,
+            _lock: lock,
+        })
+    }
+
+    /// Who this worker is, for ever.
+    pub(crate) const fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    /// Where the journal is.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+
+    /// Whether the machine has not restarted since the worker last ran. The journal is not synced, so
+    /// it survives a killed process, but not a machine that lost its power.
+    pub(crate) const fn same_machine_boot(&self) -> bool {
+        self.same_machine_boot
+    }
+
+    /// The highest tick seen in the database.
+    pub(crate) fn tick(&self) -> u64 {
+        fs::read_to_string(self.path.join("tick"))
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// Remembers a tick.
+    pub(crate) fn remember_tick(&self, tick: u64) -> io::Result<()> {
+        let next = self.path.join("tick.next");
+        fs::write(&next, format!("{tick}\n"))?;
+        fs::rename(next, self.path.join("tick"))
+    }
+}
+
+fn worker_id(path: &Path, mut file: &File, entropy: &dyn Entropy) -> io::Result<WorkerId> {
+    let text = fs::read_to_string(path)?;
+    let digits = text.trim();
+    if digits.is_empty() {
+        let id = WorkerId::new(entropy.sixteen());
+        file.write_all(format!("{id}\n").as_bytes())?;
+        file.sync_all()?;
+        return Ok(id);
+    }
+    data_encoding::HEXLOWER
+        .decode(digits.as_bytes())
+        .ok()
+        .and_then(|bytes| WorkerId::try_from(bytes.as_slice()).ok())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it holds no worker id"))
+}
+
+/// Compares the kernel's boot id with the one of the last run, and keeps it.
+fn same_boot(path: &Path) -> io::Result<bool> {
+    let now = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let before = match fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if before.as_ref() == Some(&now) {
+        return Ok(true);
+    }
+    fs::write(path, &now)?;
+    Ok(before.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::CountingEntropy;
+
+    #[test]
+    fn a_worker_keeps_its_id_and_its_tick() {
+        let folder = tempfile::tempdir().unwrap();
+        let entropy = CountingEntropy::default();
+        let first = StateDir::open(folder.path(), &entropy).unwrap();
+        let worker = first.worker();
+        assert_eq!(first.tick(), 0);
+        first.remember_tick(41).unwrap();
+        drop(first);
+        let second = StateDir::open(folder.path(), &entropy).unwrap();
+        assert_eq!(second.worker(), worker);
+        assert_eq!(second.tick(), 41);
+        assert!(second.same_machine_boot());
+    }
+
+    #[test]
+    fn two_workers_cannot_share_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let entropy = CountingEntropy::default();
+        let _first = StateDir::open(folder.path(), &entropy).unwrap();
+        let second = StateDir::open(folder.path(), &entropy);
+        assert!(matches!(second, Err(StartError::InUse(_))));
+    }
+
+    #[test]
+    fn a_restarted_machine_is_noticed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let entropy = CountingEntropy::default();
+        drop(StateDir::open(folder.path(), &entropy).unwrap());
+        fs::write(folder.path().join("machine-boot"), "another boot").unwrap();
+        let restarted = StateDir::open(folder.path(), &entropy).unwrap();
+        assert!(!restarted.same_machine_boot());
+        drop(restarted);
+        let again = StateDir::open(folder.path(), &entropy).unwrap();
+        assert!(again.same_machine_boot());
+    }
+
+    #[test]
+    fn a_spoilt_id_is_an_error_and_not_a_new_worker() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("worker-id"), "zz").unwrap();
+        let opened = StateDir::open(folder.path(), &CountingEntropy::default());
+        assert!(matches!(opened, Err(StartError::StateDir { .. })));
+    }
+}

@@ -1,0 +1,147 @@
+//! What nobody waits for and somebody has to do: issues that are finished, doubts that are old
+//! enough, deadlines, chunks that nobody has in hand, workers whose heart stopped.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{MailKind, WorkerId};
+use service_runtime::Shutdown;
+use store::{FanOut, OwnedChunk, Resolved, StoreError, WorkerTable};
+use tokio::time::Instant;
+
+use crate::sender::Sender;
+
+const EVERY: Duration = Duration::from_secs(1);
+const WATCH_WORKERS: Duration = Duration::from_secs(10);
+/// A worker whose counter stood still for this long, as seen by our own clock, is dead.
+const DEAD: Duration = Duration::from_mins(1);
+
+/// Sweeps.
+pub(crate) struct Sweeper {
+    pub(crate) sender: Arc<Sender>,
+    pub(crate) fan_out: FanOut,
+    pub(crate) workers: WorkerTable,
+}
+
+/// What was seen of other workers, and of our own chunks that no lane has.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    looked_at: Option<Instant>,
+    pulses: HashMap<WorkerId, (u64, Instant)>,
+    strays: HashSet<OwnedChunk>,
+}
+
+impl Sweeper {
+    /// Sweeps until the process stops.
+    pub(crate) async fn run(self, shutdown: &Shutdown) {
+        let mut watch = Watch::default();
+        while !shutdown.is_stopping() {
+            if let Err(error) = self.sweep(&mut watch).await
+                && !error.is_temporary()
+            {
+                tracing::error!(%error, "a sweep failed");
+            }
+            crate::pause(EVERY, shutdown).await;
+        }
+    }
+
+    /// One round.
+    pub(crate) async fn sweep(&self, watch: &mut Watch) -> Result<(), StoreError> {
+        let sender = &self.sender;
+        let now = sender.clock.now();
+        let finished = self.fan_out.finish(now).await?;
+        if finished > 0 {
+            tracing::info!(issues = finished, "finished");
+        }
+        let late = sender.deliveries.expire(now).await?;
+        expired(MailKind::Issue, late);
+        expired(MailKind::Confirmation, sender.mails.expire(now).await?);
+        resolved(sender.deliveries.resolve_in_doubt(now).await?);
+        resolved(sender.mails.resolve_in_doubt(now).await?);
+        in_doubt(MailKind::Issue, sender.deliveries.in_doubt().await?);
+        in_doubt(MailKind::Confirmation, sender.mails.in_doubt().await?);
+        if watch
+            .looked_at
+            .is_none_or(|at| at.elapsed() >= WATCH_WORKERS)
+        {
+            self.hand_back_strays(watch).await?;
+            self.bury_the_dead(watch).await?;
+            watch.looked_at = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Chunks that are ours by the database and in nobody's hand, twice in a row: the statement that
+    /// took them succeeded and its answer was lost.
+    async fn hand_back_strays(&self, watch: &mut Watch) -> Result<(), StoreError> {
+        let sender = &self.sender;
+        let ours = sender.chunks.running(sender.worker).await?;
+        let strays: HashSet<OwnedChunk> = {
+            let in_hand = sender.in_hand();
+            ours.into_iter()
+                .filter(|chunk| !in_hand.contains(chunk))
+                .collect()
+        };
+        for chunk in strays.intersection(&watch.strays) {
+            let now = sender.clock.now();
+            sender.deliveries.release_chunk(chunk, now).await?;
+            sender.chunks.close(chunk).await?;
+            tracing::warn!(issue = chunk.issue.0, chunk = chunk.chunk, "a stray chunk");
+        }
+        watch.strays = strays;
+        Ok(())
+    }
+
+    /// Workers whose counter stood still for a minute. Time counts only while our own looks
+    /// succeeded: after an outage of the database nobody is condemned by the first look.
+    async fn bury_the_dead(&self, watch: &mut Watch) -> Result<(), StoreError> {
+        let sender = &self.sender;
+        let unbroken = watch
+            .looked_at
+            .is_some_and(|at| at.elapsed() < WATCH_WORKERS * 2);
+        if !unbroken {
+            watch.pulses.clear();
+        }
+        for pulse in self.workers.pulses().await? {
+            let seen = watch
+                .pulses
+                .entry(pulse.worker)
+                .or_insert((pulse.heartbeat, Instant::now()));
+            if seen.0 != pulse.heartbeat {
+                *seen = (pulse.heartbeat, Instant::now());
+            }
+            if pulse.worker == sender.worker || seen.1.elapsed() < DEAD {
+                continue;
+            }
+            let now = sender.clock.now();
+            let doubted = sender.deliveries.doubt_all_of(pulse.worker, now).await?
+                + sender.mails.doubt_all_of(pulse.worker, now).await?;
+            let chunks = sender.chunks.close_all_of(pulse.worker).await?;
+            if doubted + chunks > 0 {
+                tracing::warn!(worker = %pulse.worker, doubted, chunks, "a worker is dead");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn expired(kind: MailKind, number: u64) {
+    super::sender::count(kind, domain::DeliveryState::Expired, number);
+}
+
+fn resolved(resolved: Resolved) {
+    let count = |how: &'static str, number: u64| {
+        metrics::counter!("letterbox_in_doubt_resolved_total", "how" => how).increment(number);
+    };
+    count("skip", resolved.assumed_sent);
+    count("resend", resolved.queued_again);
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and these numbers are small"
+)]
+fn in_doubt(kind: MailKind, number: u64) {
+    metrics::gauge!("letterbox_in_doubt_deliveries", "kind" => kind.label()).set(number as f64);
+}

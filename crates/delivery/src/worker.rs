@@ -1,0 +1,178 @@
+//! A worker: recovery first, then the tasks that send.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use domain::{Clock, Entropy};
+use mail::Transport;
+use service_runtime::Shutdown;
+use store::{Database, StoreError};
+
+use crate::breaker::Breaker;
+use crate::heartbeat::{Fence, Heartbeat};
+use crate::journal::{Journal, Recovered};
+use crate::lookout::Lookout;
+use crate::replay::Replay;
+use crate::sender::Sender;
+use crate::sender::chunk_sender::ChunkSender;
+use crate::sender::mail_sender::MailSender;
+use crate::state_dir::StateDir;
+use crate::sweeper::Sweeper;
+use crate::work_source::WorkSource;
+use crate::{Keys, Settings, StartError, planner};
+
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// A worker that has its folder and has not touched the database yet.
+pub(crate) struct Worker {
+    database: Database,
+    sender: Arc<Sender>,
+    state_dir: Arc<StateDir>,
+    found: Recovered,
+    boot_id: [u8; 16],
+    connections: usize,
+}
+
+impl Worker {
+    pub(crate) fn open(
+        database: &Database,
+        keys: Arc<Keys>,
+        transport: Transport,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StartError> {
+        let state_dir = StateDir::open(&settings.state_dir, entropy.as_ref())?;
+        let path = state_dir.journal();
+        let (journal, found) =
+            Journal::open(&path).map_err(|source| StartError::StateDir { path, source })?;
+        if found.damaged > 0 {
+            tracing::warn!(
+                places = found.damaged,
+                "the journal is damaged: what it does not tell is in doubt"
+            );
+        }
+        let boot_id = entropy.sixteen();
+        let sender = Sender {
+            worker: state_dir.worker(),
+            issues: database.issues(),
+            chunks: database.chunks(),
+            deliveries: database.deliveries(),
+            mails: database.mails(),
+            catalogue: database.catalogue(),
+            keys,
+            transport,
+            base_url: settings.base_url,
+            clock,
+            entropy,
+            journal,
+            fence: Arc::new(Fence::default()),
+            lookout: Arc::new(Lookout::default()),
+            breaker: Breaker::default(),
+            issue: Mutex::new(None),
+            in_hand: Mutex::new(HashSet::new()),
+        };
+        Ok(Self {
+            database: database.clone(),
+            sender: Arc::new(sender),
+            state_dir: Arc::new(state_dir),
+            found,
+            boot_id,
+            connections: settings.connections.max(1),
+        })
+    }
+
+    /// Recovers as soon as the database answers, then starts the tasks.
+    pub(crate) async fn start(self, shutdown: &Shutdown) {
+        loop {
+            match self.recover().await {
+                Ok(()) => break,
+                Err(error) if error.is_temporary() => {}
+                Err(error) => tracing::error!(%error, "the worker cannot recover: trying again"),
+            }
+            if shutdown.is_stopping() {
+                return;
+            }
+            crate::pause(AFTER_FAILURE, shutdown).await;
+        }
+        self.spawn(shutdown);
+    }
+
+    /// Says who we are, and settles what the last boot left.
+    pub(crate) async fn recover(&self) -> Result<(), StoreError> {
+        let sender = &self.sender;
+        let build = env!("CARGO_PKG_VERSION");
+        let workers = self.database.workers();
+        workers
+            .register(sender.worker, &self.boot_id, build)
+            .await?;
+        let replay = Replay {
+            worker: sender.worker,
+            keys: &sender.keys,
+            transport: &sender.transport,
+            deliveries: &sender.deliveries,
+            mails: &sender.mails,
+            chunks: &sender.chunks,
+            complete: self.found.damaged == 0 && self.state_dir.same_machine_boot(),
+        };
+        let replayed = replay.run(&self.found, sender.clock.now()).await?;
+        metrics::counter!("letterbox_in_doubt_resolved_total", "how" => "journal")
+            .increment(replayed.applied);
+        tracing::info!(
+            applied = replayed.applied,
+            released = replayed.released,
+            in_doubt = replayed.in_doubt,
+            "the journal is applied"
+        );
+        if let Err(error) = sender.journal.clear() {
+            // its records stay and are harmless; new ones are written over them
+            tracing::error!(%error, "the journal cannot be emptied");
+        }
+        Ok(())
+    }
+
+    /// Starts everything that runs for as long as the process.
+    pub(crate) fn spawn(self, shutdown: &Shutdown) {
+        let sender = self.sender;
+        let (source, hints) = WorkSource::tables(self.database.chunks(), self.database.mails());
+        let heartbeat = Heartbeat {
+            workers: self.database.workers(),
+            worker: sender.worker,
+            boot_id: self.boot_id,
+        };
+        let (task, fence) = (shutdown.clone(), Arc::clone(&sender.fence));
+        let state_dir = self.state_dir;
+        shutdown.spawn("heartbeat", async move {
+            heartbeat.run(&fence, &state_dir, &task).await;
+        });
+        let (task, shared) = (shutdown.clone(), Arc::clone(&sender));
+        shutdown.spawn("lookout", async move {
+            let clock = shared.clock.as_ref();
+            shared.lookout.run(&shared.deliveries, clock, &task).await;
+        });
+        let (task, fan_out, clock) = (
+            shutdown.clone(),
+            self.database.fan_out(),
+            Arc::clone(&sender.clock),
+        );
+        shutdown.spawn("planner", async move {
+            planner::run(&fan_out, clock.as_ref(), &task).await;
+        });
+        let task = shutdown.clone();
+        shutdown.spawn("hints", async move { hints.run(&task).await });
+        let sweeper = Sweeper {
+            sender: Arc::clone(&sender),
+            fan_out: self.database.fan_out(),
+            workers: self.database.workers(),
+        };
+        let task = shutdown.clone();
+        shutdown.spawn("sweeper", async move { sweeper.run(&task).await });
+        let lane = MailSender::new(Arc::clone(&sender), source.clone(), shutdown.clone());
+        shutdown.spawn("mail sender", lane.run());
+        for _ in 0..self.connections {
+            let lane = ChunkSender::new(Arc::clone(&sender), source.clone(), shutdown.clone());
+            shutdown.spawn("chunk sender", lane.run());
+        }
+    }
+}
