@@ -205,7 +205,10 @@ mod tests {
             tokio::task::yield_now().await;
             panic!("planted");
         });
-        shutdown.token().cancelled().await;
+        let noticed = shutdown.token().cancelled();
+        tokio::time::timeout(Duration::from_secs(10), noticed)
+            .await
+            .unwrap();
         assert!(shutdown.finish(SHORT).await.task_panicked);
     }
 }
