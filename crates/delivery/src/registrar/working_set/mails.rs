@@ -77,16 +77,26 @@ impl WorkingSet<'_> {
         let first = wish.newsletters.first()?;
         let id = self.identities.get(&(wish.codes.index, *first))?;
         let row = self.subjects.get(id)?.row(self.keys)?;
+        // The box of this request, not the subscription's: its id makes the Message-ID, which must
+        // differ from that of any earlier mail.
+        let row_mac = self.keys.row_mac(&RowFields {
+            subscription_id: row.subscription_id,
+            box_id: wish.box_id,
+            newsletter: *first,
+            sealed: &wish.sealed,
+            state: ACTIVE,
+            consent_event_id: Some(row.consent_event_id),
+        });
         Some(NewMail {
             kind: MailKind::AlreadySubscribed,
             language: wish.language,
             newsletters: wish.newsletters.clone(),
-            box_id: row.box_id,
-            sealed: row.sealed?,
+            box_id: wish.box_id,
+            sealed: wish.sealed.clone(),
             address_index: wish.codes.index,
             mailbox_code: wish.codes.mailbox,
             subscription_id: row.subscription_id,
-            row_mac: row.row_mac,
+            row_mac,
             mac_state: ACTIVE,
             mac_consent: Some(row.consent_event_id),
             deadline: wish.deadline,
