@@ -1,11 +1,12 @@
 //! Where mail goes: to a relay or into a folder.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use domain::{EmailAddress, Outcome};
 
 use crate::caught::{CaughtError, CaughtFolder};
-use crate::smtp::{SmtpConnection, SmtpRelay, SmtpSettings};
+use crate::smtp::{SettingsError, SmtpConnection, SmtpRelay, SmtpSettings};
 
 /// The envelope of one message to one recipient (`privacy.md` EML-20).
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +23,7 @@ pub struct Transport(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Smtp(SmtpRelay),
+    Smtp(Arc<SmtpRelay>),
     Caught(CaughtFolder),
 }
 
@@ -37,10 +38,12 @@ enum Line {
 }
 
 impl Transport {
-    /// A relay.
-    #[must_use]
-    pub fn smtp(settings: SmtpSettings) -> Self {
-        Self(Kind::Smtp(SmtpRelay::new(settings)))
+    /// A relay. Reads the certificate authorities, and connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`SettingsError`] where the settings cannot be right or no authority is trusted.
+    pub fn smtp(settings: SmtpSettings) -> Result<Self, SettingsError> {
+        SmtpRelay::new(settings).map(|relay| Self(Kind::Smtp(Arc::new(relay))))
     }
 
     /// A folder, made on the spot with mode 0700.

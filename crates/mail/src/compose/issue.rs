@@ -48,7 +48,7 @@ pub struct IssueTemplate {
 
 #[derive(Template)]
 #[template(path = "issue.html")]
-struct Html<'a> {
+struct HtmlPart<'a> {
     shell: &'a Shell<'a>,
     html: &'a str,
     unsubscribe_words: &'a str,
@@ -57,7 +57,7 @@ struct Html<'a> {
 
 #[derive(Template)]
 #[template(path = "issue.txt")]
-struct Text<'a> {
+struct TextPart<'a> {
     shell: &'a Shell<'a>,
     text: &'a str,
     unsubscribe_words: &'a str,
@@ -88,7 +88,7 @@ impl IssueTemplate {
         let (shell, unsubscribe_words) = (&shell, unsubscribe_words.as_str());
         let place = &unused_address(&[title, shell.preheader, &rendered.html, &rendered.text]);
         let html = with_styles(
-            &Html {
+            &HtmlPart {
                 shell,
                 html: &rendered.html,
                 unsubscribe_words,
@@ -97,7 +97,7 @@ impl IssueTemplate {
             .render()?,
             shell.colour,
         )?;
-        let text = Text {
+        let text = TextPart {
             shell,
             text: &rendered.text,
             unsubscribe_words,
@@ -137,8 +137,9 @@ impl IssueTemplate {
 /// An address that stands for the unsubscribe link until it is known, and that the issue itself
 /// does not contain.
 fn unused_address(texts: &[&str]) -> String {
-    (0_u32..)
+    let longest: usize = texts.iter().map(|text| text.len()).sum();
+    (0..=longest)
         .map(|number| format!("https://unsubscribe.invalid/{number}/"))
         .find(|address| !texts.iter().any(|text| text.contains(address)))
-        .unwrap_or_default()
+        .expect("texts contain fewer addresses than bytes")
 }

@@ -140,8 +140,8 @@ fn address<'a>(name: Option<&'a str>, mailbox: &'a str) -> Address<'a> {
 /// Quoted-printable always: base64, which the builder would choose for much Welsh or Polish, makes
 /// spam filters suspicious and a message unreadable in its source.
 fn part(kind: &'static str, text: &str) -> Result<MimePart<'static>, MailError> {
-    let encoder = QuotedPrintableEncoder::new().preserve_line_breaks();
-    let encoded = encoder.encode(text.as_bytes())?;
+    let quoted_printable = QuotedPrintableEncoder::new().preserve_line_breaks();
+    let encoded = quoted_printable.encode(text.as_bytes())?;
     let content_type = ContentType::new(kind).attribute("charset", "utf-8");
     Ok(
         MimePart::new(content_type, BodyPart::Binary(encoded.into()))

@@ -1,35 +1,16 @@
-//! Our SMTP client.
+//! Our SMTP client, in lock-step: one command, one write, one whole reply. `settings` says how to
+//! reach a relay, `session` gets from nothing to a login, `exchange` sends one message, `line`
+//! carries bytes and `replies` finds the replies in them, `stage` says what each of them means.
 
+mod dot_stuffing;
+mod exchange;
+mod line;
+mod replies;
+mod session;
 mod settings;
+mod stage;
+mod tls;
 
-use domain::Outcome;
-
-use crate::Envelope;
+pub(crate) use exchange::SmtpConnection;
+pub(crate) use session::SmtpRelay;
 pub use settings::{Credentials, Patience, Security, SettingsError, SmtpSettings};
-
-#[derive(Debug, Clone)]
-pub(crate) struct SmtpRelay;
-impl SmtpRelay {
-    pub(crate) fn new(_settings: SmtpSettings) -> Self {
-        Self
-    }
-    pub(crate) async fn connect(&self) -> Result<SmtpConnection, Outcome> {
-        Err(Outcome::NotSent("todo"))
-    }
-}
-#[derive(Debug)]
-pub(crate) struct SmtpConnection;
-impl SmtpConnection {
-    pub(crate) async fn send(
-        &mut self,
-        _envelope: &Envelope<'_>,
-        _message: &[u8],
-        _before_dot: impl FnOnce() -> bool,
-    ) -> Outcome {
-        Outcome::NotSent("todo")
-    }
-    pub(crate) fn is_usable(&self) -> bool {
-        false
-    }
-    pub(crate) async fn close(self) {}
-}

@@ -1,0 +1,193 @@
+//! From nothing to a connection that takes mail: connect, TLS, banner, greeting, login.
+
+use data_encoding::BASE64;
+use domain::Outcome;
+use smtp_proto::{AUTH_LOGIN, AUTH_PLAIN, EXT_AUTH, EXT_SMTP_UTF8, EXT_START_TLS, EhloResponse};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::line::{Fault, Line, Wire};
+use super::replies::ServerReply;
+use super::stage::{Judgement, Stage};
+use super::tls::Tls;
+use super::{Credentials, Security, SettingsError, SmtpConnection, SmtpSettings};
+
+/// A relay that can be connected to.
+#[derive(Debug, Clone)]
+pub(crate) struct SmtpRelay {
+    settings: SmtpSettings,
+    tls: Option<Tls>,
+}
+
+/// What a relay offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Offers {
+    start_tls: bool,
+    login: Option<Login>,
+    pub(crate) smtp_utf8: bool,
+}
+
+/// A way to log in (RFC 4616; LOGIN is older and was never a standard).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Login {
+    Plain,
+    Login,
+}
+
+impl SmtpRelay {
+    pub(crate) fn new(settings: SmtpSettings) -> Result<Self, SettingsError> {
+        settings.check()?;
+        let tls = match settings.security {
+            Security::Plain => None,
+            Security::StartTls | Security::Implicit => {
+                Some(Tls::new(&settings.host, settings.authorities.as_deref())?)
+            }
+        };
+        Ok(Self { settings, tls })
+    }
+
+    /// Every failure here leaves all recipients where they are: it is the route's, not theirs.
+    pub(crate) async fn connect(&self) -> Result<SmtpConnection, Outcome> {
+        let patience = self.settings.patience;
+        let address = (self.settings.host.as_str(), self.settings.port);
+        let stream = timeout(patience.connect, TcpStream::connect(address)).await;
+        let stream = settled(Stage::Connect, flat(stream))?;
+        // Lock-step: each command waits for its reply, so nothing is gained by gathering bytes.
+        settled(
+            Stage::Connect,
+            stream.set_nodelay(true).map_err(Fault::from),
+        )?;
+
+        let wire = match self.settings.security {
+            Security::Implicit => self.secure(stream).await?,
+            Security::Plain | Security::StartTls => Wire::Clear(stream),
+        };
+        let mut line = Line::new(wire);
+        let banner = line.listen(patience.banner).await;
+        passed(Stage::Banner, banner)?;
+        let mut offers = self.greet(&mut line).await?;
+        if self.settings.security == Security::StartTls {
+            line = self.start_tls(line, offers).await?;
+            offers = self.greet(&mut line).await?;
+        }
+        if let Some(credentials) = &self.settings.credentials {
+            self.log_in(&mut line, offers, credentials).await?;
+        }
+        Ok(SmtpConnection::new(line, offers, patience))
+    }
+
+    async fn secure(&self, stream: TcpStream) -> Result<Wire, Outcome> {
+        let tls = self.tls.as_ref().ok_or(Stage::Tls.lost())?;
+        let secured = timeout(self.settings.patience.tls, tls.secure(stream)).await;
+        let stream = settled(Stage::Tls, flat(secured))?;
+        Ok(Wire::Tls(Box::new(stream)))
+    }
+
+    async fn greet(&self, line: &mut Line) -> Result<Offers, Outcome> {
+        let command = format!("EHLO {}\r\n", self.settings.hello_name);
+        let answer = line
+            .ask_for_text(command.as_bytes(), self.settings.patience.command)
+            .await;
+        let (reply, text) = settled(Stage::Ehlo, answer)?;
+        passed(Stage::Ehlo, Ok(reply))?;
+        let offers = EhloResponse::parse(&mut text.iter()).map_err(|_| Fault::Nonsense);
+        let offers = settled(Stage::Ehlo, offers)?;
+        let offered = |extension| offers.has_capability(extension);
+        let mechanism = |name| offered(EXT_AUTH) && offers.auth_mechanisms & name != 0;
+        Ok(Offers {
+            start_tls: offered(EXT_START_TLS),
+            login: if mechanism(AUTH_PLAIN) {
+                Some(Login::Plain)
+            } else if mechanism(AUTH_LOGIN) {
+                Some(Login::Login)
+            } else {
+                None
+            },
+            smtp_utf8: offered(EXT_SMTP_UTF8),
+        })
+    }
+
+    /// No fallback: a relay that stopped offering TLS, or somebody between, gets nothing.
+    async fn start_tls(&self, mut line: Line, offers: Offers) -> Result<Line, Outcome> {
+        if !offers.start_tls {
+            tracing::warn!(
+                "the relay does not offer STARTTLS; use smtps:// if it speaks TLS from the start"
+            );
+            return Err(Stage::StartTls.lost());
+        }
+        let patience = self.settings.patience;
+        let answer = line.ask(b"STARTTLS\r\n", patience.command).await;
+        passed(Stage::StartTls, answer)?;
+        match line.into_wire() {
+            Wire::Clear(stream) => Ok(Line::new(self.secure(stream).await?)),
+            Wire::Tls(_) => Err(Stage::StartTls.lost()),
+        }
+    }
+
+    async fn log_in(
+        &self,
+        line: &mut Line,
+        offers: Offers,
+        credentials: &Credentials,
+    ) -> Result<(), Outcome> {
+        let limit = self.settings.patience.command;
+        let Credentials { user, password } = credentials;
+        match offers.login {
+            Some(Login::Plain) => {
+                let secret = Zeroizing::new(format!("\0{user}\0{}", password.as_str()));
+                let secret = Zeroizing::new(BASE64.encode(secret.as_bytes()));
+                let command = Zeroizing::new(format!("AUTH PLAIN {}\r\n", secret.as_str()));
+                let answer = line.ask(command.as_bytes(), limit).await;
+                passed(Stage::Auth, answer)
+            }
+            Some(Login::Login) => {
+                let user = Zeroizing::new(format!("{}\r\n", BASE64.encode(user.as_bytes())));
+                let password = Zeroizing::new(BASE64.encode(password.as_bytes()));
+                let password = Zeroizing::new(format!("{}\r\n", password.as_str()));
+                for command in ["AUTH LOGIN\r\n", user.as_str()] {
+                    let answer = line.ask(command.as_bytes(), limit).await;
+                    let reply = settled(Stage::Auth, answer)?;
+                    if reply.code != 334 {
+                        return passed(Stage::Auth, Ok(reply));
+                    }
+                }
+                let answer = line.ask(password.as_bytes(), limit).await;
+                passed(Stage::Auth, answer)
+            }
+            None => {
+                tracing::warn!(
+                    "the relay offers neither AUTH PLAIN nor AUTH LOGIN; check its settings, or send without a user name"
+                );
+                Err(Stage::Auth.lost())
+            }
+        }
+    }
+}
+
+fn flat<T>(result: Result<std::io::Result<T>, tokio::time::error::Elapsed>) -> Result<T, Fault> {
+    result.map_err(|_| Fault::Silence)?.map_err(Fault::from)
+}
+
+/// Logs a fault once, where it is handled.
+fn settled<T>(stage: Stage, result: Result<T, Fault>) -> Result<T, Outcome> {
+    result.map_err(|fault| {
+        tracing::warn!(stage = stage.label(), ?fault, "the relay was not reached");
+        stage.lost()
+    })
+}
+
+fn passed(stage: Stage, answer: Result<ServerReply, Fault>) -> Result<(), Outcome> {
+    let reply = settled(stage, answer)?;
+    match stage.judge(reply) {
+        Judgement::GoOn => Ok(()),
+        Judgement::Keep(outcome) | Judgement::Close(outcome) => {
+            tracing::warn!(
+                stage = stage.label(),
+                code = reply.code,
+                "the relay refused us"
+            );
+            Err(outcome)
+        }
+    }
+}
