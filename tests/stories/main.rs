@@ -18,10 +18,18 @@
 //! | `canary` | no address anywhere it must not be |
 #![cfg(test)] // all of it is test code, and linted as such
 
+mod addresses;
+mod bad_input;
+mod canary;
+mod database_stopped;
 mod in_a_browser_without_javascript;
 mod issue_refusals;
+mod killed_at_random;
 mod one_click;
 mod scanners_change_nothing;
 mod second_start;
 mod settings_errors;
+mod spool_full;
 mod the_main_job;
+mod through_a_relay;
+mod torn_spool;

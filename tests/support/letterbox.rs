@@ -13,10 +13,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{DEADLINE, Mailbox, Web, letterbox_binary, repository, wait_for, wait_until};
+use crate::{Mailbox, Web, letterbox_binary, wait_for, wait_until};
 
 const START: Duration = Duration::from_mins(2);
-const STOP: Duration = Duration::from_secs(40);
+pub(crate) const STOP: Duration = Duration::from_secs(40);
 
 /// How a command ended.
 #[derive(Debug, Clone)]
@@ -53,7 +53,6 @@ pub struct Letterbox {
     port: u16,
     options: Vec<String>,
     process: Option<Child>,
-    postgres: Option<Pid>,
     starts: u32,
 }
 
@@ -91,7 +90,6 @@ impl Letterbox {
             port: free_port()?,
             options: options.iter().map(ToString::to_string).collect(),
             process: None,
-            postgres: None,
             starts: 0,
         })
     }
@@ -133,8 +131,12 @@ impl Letterbox {
             Ok(None)
         })
         .with_context(|| self.log().unwrap_or_default())?;
-        self.postgres = self.postgres_pid();
         Ok(())
+    }
+
+    /// Other options for the next start.
+    pub fn set_options(&mut self, options: &[&str]) {
+        self.options = options.iter().map(ToString::to_string).collect();
     }
 
     /// Stops it as Ctrl-C or a service manager does, and waits for its end.
@@ -166,44 +168,6 @@ impl Letterbox {
         kill(pid_of(&process)?, Signal::SIGKILL)?;
         process.wait()?;
         Ok(())
-    }
-
-    /// Ends its PostgreSQL with `SIGKILL`, and waits until the process is gone.
-    ///
-    /// # Errors
-    /// It does not run.
-    pub fn kill_postgres(&self) -> Result<()> {
-        self.end_postgres(Signal::SIGKILL)
-    }
-
-    /// Stops its PostgreSQL as an operator would (an immediate shutdown), and waits until it is gone.
-    ///
-    /// # Errors
-    /// It does not run.
-    pub fn stop_postgres(&self) -> Result<()> {
-        self.end_postgres(Signal::SIGQUIT)
-    }
-
-    fn end_postgres(&self, signal: Signal) -> Result<()> {
-        let pid = self.postgres_pid().context("no PostgreSQL runs")?;
-        kill(pid, signal)?;
-        wait_until("PostgreSQL to end", STOP, || Ok(kill(pid, None).is_err()))
-    }
-
-    /// The process of its PostgreSQL, if it runs on this folder.
-    #[must_use]
-    pub fn postgres_pid(&self) -> Option<Pid> {
-        let data = self.data().join("postgres/data");
-        let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
-        let pid = text.lines().next()?.trim().parse().ok()?;
-        let ours = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == data);
-        ours.then(|| Pid::from_raw(pid))
-    }
-
-    /// The process id of the program, while it runs.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(Child::id)
     }
 
     /// The `--data` folder.
@@ -317,72 +281,6 @@ impl Letterbox {
             file("issue.md", subject)?,
             file("issue.cy.md", &format!("{subject} (Cymraeg)"))?,
         ])
-    }
-
-    /// Waits until so many subscriptions are active.
-    ///
-    /// # Errors
-    /// They are not, after a minute.
-    pub fn wait_for_active(&self, number: usize) -> Result<()> {
-        self.wait_for_sql(
-            "SELECT count(*) FROM subscription WHERE state = 1",
-            &number.to_string(),
-        )
-    }
-
-    /// Waits until a statement gives this value; a database that is away counts as not yet.
-    ///
-    /// # Errors
-    /// It does not, after a minute.
-    pub fn wait_for_sql(&self, statement: &str, value: &str) -> Result<()> {
-        let mut last = String::new();
-        wait_until("the database to show it", DEADLINE, || {
-            last = self
-                .sql(statement)
-                .unwrap_or_else(|error| error.to_string());
-            Ok(last == value)
-        })
-        .with_context(|| format!("{statement}: {last}, not {value}"))
-    }
-
-    /// One value of its database, as text.
-    ///
-    /// # Errors
-    /// The statement fails.
-    pub fn sql(&self, statement: &str) -> Result<String> {
-        let words = ["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement];
-        let answer = self.postgres_tool("psql", &words)?.ok()?;
-        Ok(answer.trim_end().to_owned())
-    }
-
-    /// Runs a program of PostgreSQL against its database.
-    ///
-    /// # Errors
-    /// It could not be started.
-    pub fn postgres_tool(&self, program: &str, words: &[&str]) -> Result<Ended> {
-        let data = self.data();
-        let password = fs::read_to_string(data.join("postgres/password"))?;
-        let ended = Command::new(program)
-            .args([
-                "-h",
-                &data.join("run").to_string_lossy(),
-                "-p",
-                "5432",
-                "-U",
-                "postgres",
-            ])
-            .args(["-d", "letterbox"])
-            .args(words)
-            .env("PGPASSWORD", password.trim())
-            .current_dir(repository())
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| program.to_owned())?;
-        Ok(Ended {
-            code: ended.status.code(),
-            out: String::from_utf8_lossy(&ended.stdout).into_owned(),
-            err: String::from_utf8_lossy(&ended.stderr).into_owned(),
-        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `letterbox` | a `letterbox up` of its own, on a free port and in a folder of its own |
+//! | `database` | its private PostgreSQL: looked into, stopped, started |
 //! | `binary` | where the program under test is, built once |
 //! | `web` | an HTTP client that follows nothing and keeps nothing, and one that sends any bytes |
 //! | `form` | reads the forms and texts of a page |
@@ -21,6 +22,7 @@
 
 mod binary;
 mod browser;
+mod database;
 mod form;
 mod letterbox;
 mod mailbox;
@@ -36,7 +38,7 @@ pub use browser::Browser;
 pub use form::{Form, forms, text_of};
 pub use letterbox::{Ended, Letterbox};
 pub use mailbox::{Mail, Mailbox, SecondReading, read_by_python};
-pub use resident::{Resident, confirm_link, token_of, unsubscribe_link, url_path};
+pub use resident::{Resident, confirm_link, sign_up_form, token_of, unsubscribe_link, url_path};
 pub use scan::{Finding, Scan, plant_every_disguise};
 pub use seed::Seed;
 pub use smtp_sink::{Rule, SmtpSink, Transcript};

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{Letterbox, Mail, forms};
+use crate::{Form, Letterbox, Mail, forms};
 
 /// A person with an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,20 +25,8 @@ impl Resident {
     /// # Errors
     /// The page has no such form, or the answer is no 303.
     pub fn sign_up(&self, letterbox: &Letterbox) -> Result<()> {
-        let web = letterbox.web();
-        let page = web.get("/newsletters/council-news?l=en")?;
-        ensure!(
-            page.status == 200,
-            "the hosted page: {} {}",
-            page.status,
-            page.body
-        );
-        let form = forms(&page.body)
-            .into_iter()
-            .find(|form| form.action.starts_with("/subscriptions"))
-            .context("no form for signing up")?
-            .with("email", &self.email);
-        let answer = web.post_form(&form.action, &form.pairs())?;
+        let form = sign_up_form(letterbox)?.with("email", &self.email);
+        let answer = letterbox.web().post_form(&form.action, &form.pairs())?;
         ensure!(
             answer.status == 303,
             "signing up: {} {}",
@@ -53,8 +41,15 @@ impl Resident {
     /// # Errors
     /// No mail came, or the button did not work.
     pub fn confirm(&self, letterbox: &Letterbox) -> Result<()> {
-        let mail = letterbox.mailbox().wait_for(&self.email, "")?;
-        self.press(letterbox, &confirm_link(&mail)?, "/confirm/")
+        self.confirm_by(letterbox, &letterbox.mailbox().wait_for(&self.email, "")?)
+    }
+
+    /// Presses the button behind the link of this mail.
+    ///
+    /// # Errors
+    /// The mail has no link, or the button did not work.
+    pub fn confirm_by(&self, letterbox: &Letterbox, mail: &Mail) -> Result<()> {
+        self.press(letterbox, &confirm_link(mail)?, "/confirm/")
     }
 
     /// Opens a page and presses the button of its first form below this path.
@@ -94,6 +89,24 @@ impl Resident {
         self.sign_up(letterbox)?;
         self.confirm(letterbox)
     }
+}
+
+/// The form for signing up on the hosted page of `council-news`, in English.
+///
+/// # Errors
+/// The page has no such form.
+pub fn sign_up_form(letterbox: &Letterbox) -> Result<Form> {
+    let page = letterbox.web().get("/newsletters/council-news?lang=en")?;
+    ensure!(
+        page.status == 200,
+        "the hosted page: {} {}",
+        page.status,
+        page.body
+    );
+    forms(&page.body)
+        .into_iter()
+        .find(|form| form.action.ends_with("/subscriptions"))
+        .with_context(|| format!("no form for signing up: {}", page.body))
 }
 
 /// The confirm link of a mail.

@@ -10,7 +10,9 @@ import base64
 import hashlib
 import json
 import os
+import subprocess
 import sys
+import tempfile
 import urllib.parse
 import zlib
 
@@ -88,6 +90,18 @@ def unpacked(data):
             at = data.find(start, at + 1)
 
 
+def suspicious(places, forms):
+    """The files in which grep finds any form: it looks for all at once, so that hundreds of forms in a
+    hundred megabytes take seconds. A form that holds a line end is looked for by its longest piece."""
+    with tempfile.NamedTemporaryFile() as patterns:
+        patterns.write(b"\n".join(max(form.split(b"\n"), key=len) for form in forms) + b"\n")
+        patterns.flush()
+        command = ["grep", "-r", "-l", "-Z", "-a", "-F", "-f", patterns.name, "--", *places]
+        found = subprocess.run(command, env={"LC_ALL": "C", "PATH": os.environ["PATH"]}, stdout=subprocess.PIPE)
+    # 2 is also a file that went away meanwhile.
+    return [os.fsdecode(path) for path in found.stdout.split(b"\0") if path]
+
+
 def main():
     task = json.load(sys.stdin)
     forms = [(word, name, form) for word in task["words"] for name, form in disguises(word)]
@@ -99,19 +113,19 @@ def main():
             file.write(b"noise" + zlib.compress(b"x" * 100 + forms[0][2]))
         json.dump([{"word": word, "disguise": name} for word, name, _ in forms], sys.stdout)
         return
+    suspects = set(suspicious(task["places"], [form for _, _, form in forms]))
     findings = []
-    for place in task["places"]:
-        for path in files(place):
-            try:
-                with open(path, "rb") as file:
-                    data = file.read()
-            except FileNotFoundError:
-                continue
-            for text in [data, *unpacked(data)]:
-                for word, name, form in forms:
-                    offset = text.find(form)
-                    if offset >= 0:
-                        findings.append({"file": path, "word": word, "disguise": name, "offset": offset})
+    for path in (path for place in task["places"] for path in files(place)):
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except FileNotFoundError:
+            continue
+        for text in [data] * (path in suspects) + list(unpacked(data)):
+            for word, name, form in forms:
+                offset = text.find(form)
+                if offset >= 0:
+                    findings.append({"file": path, "word": word, "disguise": name, "offset": offset})
     json.dump(findings, sys.stdout)
 
 

@@ -3,11 +3,14 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
+
+use crate::{DEADLINE, Mail, wait_for};
 
 /// What to say to a command that holds certain words.
 #[derive(Debug, Clone)]
@@ -34,6 +37,7 @@ pub struct Transcript {
 pub struct SmtpSink {
     port: u16,
     transcript: Arc<Mutex<Transcript>>,
+    rules: Arc<Mutex<Vec<Rule>>>,
     stopping: Arc<AtomicBool>,
     acceptor: Option<std::thread::JoinHandle<()>>,
 }
@@ -48,13 +52,15 @@ impl SmtpSink {
         let port = listener.local_addr()?.port();
         let transcript = Arc::new(Mutex::new(Transcript::default()));
         let stopping = Arc::new(AtomicBool::new(false));
+        let rules = Arc::new(Mutex::new(rules));
         let (writing, ending) = (Arc::clone(&transcript), Arc::clone(&stopping));
+        let ruling = Arc::clone(&rules);
         let acceptor = std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if ending.load(Ordering::SeqCst) {
                     break;
                 }
-                let (rules, writing) = (rules.clone(), Arc::clone(&writing));
+                let (rules, writing) = (Arc::clone(&ruling), Arc::clone(&writing));
                 std::thread::spawn(move || {
                     // A connection that breaks is the client's affair.
                     let _ = Session {
@@ -68,6 +74,7 @@ impl SmtpSink {
         Ok(Self {
             port,
             transcript,
+            rules,
             stopping,
             acceptor: Some(acceptor),
         })
@@ -77,6 +84,34 @@ impl SmtpSink {
     #[must_use]
     pub fn url(&self) -> String {
         format!("smtp://127.0.0.1:{}", self.port)
+    }
+
+    /// Other rules from the next command on.
+    pub fn set_rules(&self, rules: Vec<Rule>) {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    /// Waits for a message to this address whose subject holds these words, and gives the latest.
+    ///
+    /// # Errors
+    /// None came.
+    pub fn wait_for(&self, address: &str, subject: &str) -> Result<Mail> {
+        wait_for(
+            &format!("a mail to {address} about “{subject}”"),
+            DEADLINE,
+            || {
+                let taken = self.transcript().taken;
+                let mails = taken
+                    .into_iter()
+                    .filter(|(recipient, _)| recipient == address);
+                let mails: Vec<Mail> = mails
+                    .map(|(recipient, bytes)| Mail::parse(Path::new(&recipient), bytes))
+                    .collect::<Result<_>>()?;
+                Ok(mails
+                    .into_iter()
+                    .rfind(|mail| mail.subject.contains(subject)))
+            },
+        )
     }
 
     /// What happened so far.
@@ -101,7 +136,7 @@ impl Drop for SmtpSink {
 }
 
 struct Session<'a> {
-    rules: &'a [Rule],
+    rules: &'a Mutex<Vec<Rule>>,
     transcript: &'a Mutex<Transcript>,
 }
 
@@ -115,7 +150,8 @@ impl Session<'_> {
     }
 
     fn reply_to(&self, command: &str, holds: &str, recipient: &str, usual: &str) -> String {
-        self.rules
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        rules
             .iter()
             .find(|rule| command.starts_with(rule.command) && holds.contains(&rule.holds))
             .map_or_else(
