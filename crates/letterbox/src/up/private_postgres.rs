@@ -1,0 +1,367 @@
+//! The private PostgreSQL of `letterbox up`: found, set up, started over a unix socket, stopped.
+//!
+//! Facts that this file works around (`postgresql_embedded` 0.22): it starts the server with `-F`,
+//! which turns fsync *off*; it panics where it has neither binaries nor a network; it would leave
+//! its password file readable by everybody; it hands the socket's folder to a shell unquoted.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use data_encoding::HEXLOWER;
+use domain::Entropy;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use postgresql_embedded::{PostgreSQL, Settings};
+use zeroize::Zeroizing;
+
+use crate::failure::SettingsError;
+
+/// The oldest release whose SQL we use.
+const OLDEST_MAJOR: u32 = 15;
+/// The longest path of a unix socket that Linux takes, without the final zero byte.
+const LONGEST_SOCKET_PATH: usize = 107;
+/// With the private folder as the only way in, the port is only the last part of the socket's name.
+const PORT: u16 = 5432;
+const DATABASE: &str = "letterbox";
+const USER: &str = "postgres";
+
+/// A running server.
+pub(crate) struct PrivatePostgres {
+    server: PostgreSQL,
+    socket_folder: PathBuf,
+    password: Zeroizing<String>,
+    description: String,
+}
+
+impl PrivatePostgres {
+    /// Sets the server up on first use, stops one that a killed run left behind, and starts it.
+    pub(crate) async fn start(
+        folder: &Path,
+        run: &Path,
+        binaries: Option<&Path>,
+        entropy: &dyn Entropy,
+    ) -> anyhow::Result<Self> {
+        let data = folder.join("data");
+        let password_file = folder.join("password");
+        let password = password(&password_file, entropy)?;
+        let socket_folder = socket_folder(run, folder)?;
+        let found = match binaries {
+            Some(chosen) => Some(installation_of(chosen)?),
+            None => find_installation(),
+        };
+        let description = found.as_ref().map_or_else(
+            || "downloaded".to_owned(),
+            |installation| installation.join("bin").display().to_string(),
+        );
+        let settings = settings(&Place {
+            data: &data,
+            password_file: &password_file,
+            password: &password,
+            socket_folder: &socket_folder,
+            installation: found.as_deref(),
+            downloads: &folder.join("installation"),
+        });
+        let mut server = PostgreSQL::new(settings);
+        if found.is_some() {
+            stop_leftover(&server, &data).await?;
+            server
+                .setup()
+                .await
+                .context("PostgreSQL could not be set up")?;
+        } else {
+            server = download_and_set_up(server).await?;
+            stop_leftover(&server, &data).await?;
+        }
+        server.start().await.with_context(|| {
+            format!(
+                "PostgreSQL did not start: read {}",
+                data.join("start.log").display()
+            )
+        })?;
+        Ok(Self {
+            server,
+            socket_folder,
+            password,
+            description,
+        })
+    }
+
+    /// Where its binaries are, for people.
+    pub(crate) fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// How to reach it.
+    pub(crate) fn connection(&self) -> Connection {
+        Connection {
+            socket_folder: self.socket_folder.clone(),
+            port: PORT,
+            user: USER.to_owned(),
+            password: self.password.clone(),
+            database: DATABASE.to_owned(),
+        }
+    }
+
+    /// Makes our database on first use.
+    pub(crate) async fn create_database(&self) -> anyhow::Result<()> {
+        if !self
+            .server
+            .database_exists(DATABASE)
+            .await
+            .context("PostgreSQL does not answer")?
+        {
+            self.server
+                .create_database(DATABASE)
+                .await
+                .context("the database was not created")?;
+        }
+        Ok(())
+    }
+
+    /// Stops it, letting nothing committed go.
+    pub(crate) async fn stop(&self) -> anyhow::Result<()> {
+        self.server
+            .stop()
+            .await
+            .context("PostgreSQL did not stop in time")
+    }
+}
+
+/// How to reach a database.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) socket_folder: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) password: Zeroizing<String>,
+    pub(crate) database: String,
+}
+
+struct Place<'a> {
+    data: &'a Path,
+    password_file: &'a Path,
+    password: &'a str,
+    socket_folder: &'a Path,
+    installation: Option<&'a Path>,
+    downloads: &'a Path,
+}
+
+fn settings(place: &Place<'_>) -> Settings {
+    let configuration = [
+        ("listen_addresses", ""), // the socket only: nobody else on the machine or network
+        ("fsync", "on"),          // takes back the library's -F: what we answered 2xx must last
+        ("unix_socket_permissions", "0700"),
+        ("max_connections", "40"),
+        ("shared_buffers", "64MB"),
+        ("log_min_error_statement", "panic"), // a failed statement's values stay out of the log
+        ("log_error_verbosity", "terse"),     // and so does the DETAIL line, which may quote a row
+        ("jit", "off"),
+    ];
+    Settings {
+        installation_dir: place.installation.unwrap_or(place.downloads).to_path_buf(),
+        trust_installation_dir: place.installation.is_some(),
+        password_file: place.password_file.to_path_buf(),
+        data_dir: place.data.to_path_buf(),
+        host: "localhost".to_owned(),
+        port: PORT,
+        username: USER.to_owned(),
+        password: place.password.to_owned(),
+        temporary: false,
+        timeout: Some(Duration::from_mins(2)),
+        socket_dir: Some(place.socket_folder.to_path_buf()),
+        configuration: configuration
+            .into_iter()
+            .map(|(name, value)| {
+                let value = if value.is_empty() { "''" } else { value };
+                (name.to_owned(), value.to_owned())
+            })
+            .collect::<HashMap<_, _>>(),
+        ..Settings::default()
+    }
+}
+
+/// The superuser's password: made once, kept 0600. Written before the library would write it 0644.
+fn password(path: &Path, entropy: &dyn Entropy) -> anyhow::Result<Zeroizing<String>> {
+    if !path.exists() {
+        let made = Zeroizing::new(HEXLOWER.encode(&entropy.sixteen()));
+        let mut file = File::options()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(path)
+            .with_context(|| format!("cannot create {}", path.display()))?;
+        file.write_all(made.as_bytes())
+            .and_then(|()| file.sync_all())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let bytes = service_runtime::secret_file::read(path)
+        .map_err(|error| SettingsError::new(error.to_string()))?;
+    Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// The folder of the socket: `DIR/run`, or, where that makes too long a path for a socket or one that
+/// a shell would split, a private folder of the same name for every start under `/tmp`.
+fn socket_folder(run: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    let plain = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte))
+    };
+    let socket = run.join(format!(".s.PGSQL.{PORT}"));
+    if let Some(text) = socket.to_str()
+        && text.len() <= LONGEST_SOCKET_PATH
+        && plain(text)
+    {
+        return Ok(run.to_path_buf());
+    }
+    let metadata =
+        fs::metadata(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let short = PathBuf::from(format!(
+        "/tmp/letterbox-{:x}-{:x}",
+        metadata.dev(),
+        metadata.ino()
+    ));
+    match DirBuilder::new().mode(0o700).create(&short) {
+        Ok(()) => Ok(short),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let found = fs::symlink_metadata(&short)
+                .with_context(|| format!("cannot read {}", short.display()))?;
+            if found.is_dir() && found.uid() == metadata.uid() && found.mode() & 0o077 == 0 {
+                Ok(short)
+            } else {
+                Err(SettingsError::new(format!(
+                    "{} exists and is not a private folder of this user: remove it, or give --data a shorter path",
+                    short.display()
+                ))
+                .into())
+            }
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot create {}", short.display())),
+    }
+}
+
+/// The newest installation that Debian's packages or the search path offer.
+fn find_installation() -> Option<PathBuf> {
+    let debian = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let major: u32 = entry.file_name().to_str()?.parse().ok()?;
+            (major >= OLDEST_MAJOR && holds_server(&entry.path())).then(|| (major, entry.path()))
+        });
+    debian
+        .max_by_key(|(major, _)| *major)
+        .map(|(_, path)| path)
+        .or_else(|| {
+            ["/usr/local/pgsql", "/usr/local", "/usr"]
+                .into_iter()
+                .map(PathBuf::from)
+                .find(|installation| holds_server(installation))
+        })
+}
+
+fn holds_server(installation: &Path) -> bool {
+    ["initdb", "pg_ctl", "postgres"]
+        .iter()
+        .all(|program| installation.join("bin").join(program).is_file())
+}
+
+/// The installation that a `bin` folder named by the operator belongs to.
+fn installation_of(binaries: &Path) -> anyhow::Result<PathBuf> {
+    let refusal = || {
+        SettingsError::new(format!(
+            "--postgres-bin {} does not hold initdb, pg_ctl and postgres: name the folder that does, /usr/lib/postgresql/15/bin say",
+            binaries.display()
+        ))
+    };
+    let installation = binaries.parent().ok_or_else(refusal)?;
+    if binaries.file_name().is_some_and(|name| name == "bin") && holds_server(installation) {
+        Ok(installation.to_path_buf())
+    } else {
+        Err(refusal().into())
+    }
+}
+
+/// Stops a server that a killed run left on this data; without one this does nothing.
+async fn stop_leftover(server: &PostgreSQL, data: &Path) -> anyhow::Result<()> {
+    let Ok(text) = fs::read_to_string(data.join("postmaster.pid")) else {
+        return Ok(());
+    };
+    let Some(pid) = text
+        .lines()
+        .next()
+        .and_then(|line| line.trim().parse::<i32>().ok())
+    else {
+        return Ok(());
+    };
+    // After a crash of the machine the number may belong to somebody else's process by now.
+    let real = fs::canonicalize(data).unwrap_or_else(|_| data.to_path_buf());
+    let is_ours = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == real);
+    if !is_ours || kill(Pid::from_raw(pid), None).is_err() {
+        return Ok(());
+    }
+    tracing::warn!("stopping the PostgreSQL that an earlier run left behind");
+    server.stop().await.with_context(|| {
+        format!(
+            "the PostgreSQL of an earlier run (process {pid}) does not stop: end it and start again"
+        )
+    })
+}
+
+/// Lets the library fetch PostgreSQL. It panics without a network, so it runs in a task of its own.
+async fn download_and_set_up(mut server: PostgreSQL) -> anyhow::Result<PostgreSQL> {
+    eprintln!("No PostgreSQL {OLDEST_MAJOR} or newer is installed here: downloading one …");
+    let mut task = tokio::task::JoinSet::new();
+    task.spawn(async move {
+        let outcome = server.setup().await;
+        (server, outcome)
+    });
+    match task.join_next().await {
+        Some(Ok((server, Ok(())))) => Ok(server),
+        _ => bail!(
+            "PostgreSQL is not installed and could not be downloaded: run `apt-get install postgresql` (or deploy/up, which does it), or name its programs with --postgres-bin"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_or_odd_path_falls_back_to_a_short_private_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        assert_eq!(socket_folder(&run, folder.path()).unwrap(), run);
+        let long = folder.path().join("d".repeat(100));
+        let odd = folder.path().join("a b");
+        let short = socket_folder(&long, folder.path()).unwrap();
+        assert!(short.to_str().unwrap().len() < 60);
+        assert_eq!(socket_folder(&odd, folder.path()).unwrap(), short);
+        assert_eq!(fs::metadata(&short).unwrap().mode() & 0o777, 0o700);
+        fs::remove_dir(short).unwrap();
+    }
+
+    #[test]
+    fn the_password_is_kept_and_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        let first = password(&path, &domain::CountingEntropy::default()).unwrap();
+        let second = password(&path, &domain::CountingEntropy::default()).unwrap();
+        assert_eq!(first, second);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_wrong_folder_of_programs_is_refused_by_name() {
+        let refusal = installation_of(Path::new("/nowhere/bin"))
+            .unwrap_err()
+            .to_string();
+        assert!(refusal.contains("/nowhere/bin"), "{refusal}");
+    }
+}
