@@ -48,9 +48,19 @@ impl Disk {
         }
     }
 
-    /// Makes a folder that only its owner may enter.
+    /// Makes a folder that only its owner may enter, and makes its name durable: else a power cut
+    /// could take the folder with all that was synced in it.
     pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)
+        if folder.is_dir() {
+            return Ok(());
+        }
+        let parent = match folder.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        Self::make_folder(parent)?;
+        DirBuilder::new().mode(0o700).create(folder)?;
+        sync_folder(parent)
     }
 
     /// A new segment, allocated and durable under its name: whatever had the name is replaced, and a
@@ -64,6 +74,8 @@ impl Disk {
         self.allocate(&file)?;
         file.sync_all()?;
         fs::rename(&unfinished, &path)?;
+        #[cfg(test)]
+        self.faults.on_created()?;
         sync_folder(&self.folder)?;
         Ok(file)
     }
@@ -132,12 +144,16 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// A new file: one that a failed sync left behind is not used again.
 fn create(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     OpenOptions::new()
         .read(true)
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(path)
 }

@@ -27,6 +27,8 @@ use crate::{Accepted, Content, Envelope, OpenError, Spool, SpoolSettings, record
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     pub(crate) create: AtomicBool,
+    /// A new segment gets its name, which does not become durable.
+    pub(crate) created: AtomicBool,
     pub(crate) write: AtomicBool,
     pub(crate) sync: AtomicBool,
     pub(crate) syncs: AtomicU64,
@@ -41,6 +43,13 @@ fn full_disk() -> io::Error {
 impl Faults {
     pub(crate) fn on_create(&self) -> io::Result<()> {
         if self.create.load(Ordering::SeqCst) {
+            return Err(full_disk());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn on_created(&self) -> io::Result<()> {
+        if self.created.load(Ordering::SeqCst) {
             return Err(full_disk());
         }
         Ok(())

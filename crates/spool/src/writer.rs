@@ -44,7 +44,7 @@ pub(crate) struct Writer {
     pub(crate) last_accepted_at: Timestamp,
     /// Held until the thread ends; a second process waits for that.
     pub(crate) _lock: File,
-    /// False after a failed write: see the module.
+    /// Whether the next record may go into the active segment; false after a failure, see the module.
     pub(crate) sound: bool,
 }
 
@@ -218,6 +218,9 @@ impl Writer {
             Ok(file) => file,
             Err(failure) => {
                 error!(error = %failure, "the spool could not make a new segment");
+                // It may be there all the same: then readers look for the next seq in it and nowhere
+                // else.
+                self.sound = false;
                 return Err(AcceptError::Unavailable);
             }
         };
@@ -240,15 +243,14 @@ impl Writer {
     }
 
     fn skip_beyond(&mut self, seq: u64) -> Result<(), AcceptError> {
-        if self.next_seq > seq {
-            return Ok(());
+        if self.next_seq <= seq {
+            self.next_seq = seq.saturating_add(1);
+            self.sound = false;
         }
-        let before = std::mem::replace(&mut self.next_seq, seq.saturating_add(1));
-        if let Err(reason) = self.start_segment() {
-            self.next_seq = before;
-            return Err(reason);
+        if !self.sound {
+            self.start_segment()?;
         }
-        self.shared.durable.send_replace(seq);
+        self.shared.durable.send_replace(self.next_seq - 1);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Segments that are applied, the archive, and marks that went back or ahead.
 
 use std::fs;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Room, START, accept, all, numbers, record_bytes, segment, whole};
@@ -123,6 +124,22 @@ async fn a_folder_that_went_back_does_not_give_a_seq_twice() {
     assert_eq!(all(&spool), expected);
     drop(spool);
     assert_eq!(all(&room.open()), expected);
+}
+
+#[tokio::test]
+async fn a_skip_that_fails_is_made_up_for_by_the_next_record() {
+    let room = Room::new();
+    let (spool, faults) = room.try_open().unwrap();
+    accept(&spool, 1).await;
+    faults.created.store(true, Ordering::SeqCst);
+    assert!(spool.skip_beyond(7).await.is_err());
+    assert_eq!(spool.last_seq(), 1);
+    faults.created.store(false, Ordering::SeqCst);
+    assert_eq!(accept(&spool, 8).await.seq, 8);
+    spool.skip_beyond(7).await.unwrap();
+    assert_eq!(spool.last_seq(), 8);
+    drop(spool);
+    assert_eq!(room.open().last_seq(), 8);
 }
 
 #[tokio::test]

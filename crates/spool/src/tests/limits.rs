@@ -91,6 +91,35 @@ async fn no_room_for_a_new_segment_is_unavailable_until_there_is() {
     assert_eq!(all(&spool), whole(3));
 }
 
+/// A segment that has its name already hides what the one before it holds from there on.
+#[tokio::test]
+async fn a_segment_that_was_perhaps_made_takes_no_record_from_the_one_before() {
+    let mut room = Room::new();
+    room.segment_bytes = 3 * record_bytes() as u64 - 10;
+    let (spool, faults) = room.try_open().unwrap();
+    accept(&spool, 1).await;
+    accept(&spool, 2).await;
+    faults.created.store(true, Ordering::SeqCst);
+    assert_eq!(refused(&spool, 3).await, AcceptError::Unavailable);
+    // This one is shorter and would fit where the other did not.
+    let not_me = domain::Request::NotMe(domain::NotMe {
+        box_id: domain::BoxId::new([3; 16]),
+        token: domain::TokenKey {
+            version: 1,
+            kid: domain::KeyId(1),
+            state: domain::KeyState::Current,
+        },
+    });
+    let answer = spool.accept(event(3), &not_me).await;
+    assert_eq!(answer.unwrap_err(), AcceptError::Unavailable);
+    faults.created.store(false, Ordering::SeqCst);
+    assert_eq!(spool.accept(event(3), &not_me).await.unwrap().seq, 3);
+    drop(spool);
+    let envelopes = room.open().read_after(0, 9).unwrap();
+    let events: Vec<_> = envelopes.iter().map(|envelope| envelope.event_id).collect();
+    assert_eq!(events, [event(1), event(2), event(3)]);
+}
+
 #[tokio::test]
 async fn requests_that_queue_during_a_sync_share_the_next_one() {
     let mut room = Room::new();
