@@ -135,9 +135,7 @@ async fn serve(
         leave: derived.leave.clone(),
         spool: stops.clone(),
         catalogue: catalogue.clone(),
-        clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
-        base_url: settings.base_url.clone(),
     }));
     summary::part("intake", "takes sign-ups; cannot open an address");
     summary::part("unsubscribe", "works while the database is away");
