@@ -59,7 +59,7 @@ pub(crate) struct Words {
     /// `{}` stands for the officer's mailbox.
     pub(crate) unavailable_write_to: &'static str,
     pub(crate) unavailable: &'static str,
-    /// Days in words of this language.
+    /// Days in words of this language, kept on one line.
     pub(crate) days: fn(u16) -> String,
 }
 
@@ -105,7 +105,7 @@ static EN: Words = Words {
     done_leave: DoneWords {
         heading: "You have unsubscribed",
         panel: "You will not get {} any more.",
-        next: "We will send you no more issues from now on. One that is already on its way may still arrive.",
+        next: "We will send you no more issues of it from now on. One that is already on its way may still arrive.",
         line: "You have unsubscribed.",
     },
     done_undo: DoneWords {
@@ -128,13 +128,13 @@ static EN: Words = Words {
     deleted_at_once: "If you get no other newsletter from us, we delete your email address straight away. You would then have to sign up again.",
     sign_up_again: "Sign up again",
     still_coming: "If it still comes",
-    tell_officer: "If you still get {} after 2 days, send the receipt to our Data Protection Officer:",
+    tell_officer: "If you still get {} after 2\u{a0}days, send the receipt to our Data Protection Officer:",
     complain_to: "You can also complain to the regulator:",
     unavailable_write_to: "We could not do this now and have changed nothing. Please try again in a minute, or write to {}.",
     unavailable: "We could not do this now and have changed nothing. Please try again in a minute.",
     days: |count| match count {
-        1 => "1 day".to_owned(),
-        more => format!("{more} days"),
+        1 => "1\u{a0}day".to_owned(),
+        more => format!("{more}\u{a0}days"),
     },
 };
 
@@ -166,7 +166,7 @@ static CY: Words = Words {
     done_leave: DoneWords {
         heading: "Rydych wedi dad-danysgrifio",
         panel: "Ni fyddwch yn cael {} mwyach.",
-        next: "Ni fyddwn yn anfon rhagor o rifynnau atoch o hyn ymlaen. Gall un sydd eisoes ar ei ffordd gyrraedd o hyd.",
+        next: "Ni fyddwn yn anfon rhagor o rifynnau ohono atoch o hyn ymlaen. Gall un sydd eisoes ar ei ffordd gyrraedd o hyd.",
         line: "Rydych wedi dad-danysgrifio.",
     },
     done_undo: DoneWords {
@@ -189,14 +189,14 @@ static CY: Words = Words {
     deleted_at_once: "Os nad ydych yn cael cylchlythyr arall gennym, byddwn yn dileu eich cyfeiriad e-bost ar unwaith. Byddai’n rhaid i chi gofrestru eto wedyn.",
     sign_up_again: "Cofrestru eto",
     still_coming: "Os yw’n dal i ddod",
-    tell_officer: "Os ydych yn dal i gael {} ar ôl 2 ddiwrnod, anfonwch y dderbynneb at ein Swyddog Diogelu Data:",
+    tell_officer: "Os ydych yn dal i gael {} ar ôl 2\u{a0}ddiwrnod, anfonwch y dderbynneb at ein Swyddog Diogelu Data:",
     complain_to: "Gallwch hefyd gwyno wrth y rheoleiddiwr:",
     unavailable_write_to: "Ni allem wneud hyn nawr ac nid ydym wedi newid dim. Rhowch gynnig arall arni ymhen munud, neu ysgrifennwch at {}.",
     unavailable: "Ni allem wneud hyn nawr ac nid ydym wedi newid dim. Rhowch gynnig arall arni ymhen munud.",
     // Singular after a number; 2 softens it.
     days: |count| match count {
-        2 => "2 ddiwrnod".to_owned(),
-        other => format!("{other} diwrnod"),
+        2 => "2\u{a0}ddiwrnod".to_owned(),
+        other => format!("{other}\u{a0}diwrnod"),
     },
 };
 
@@ -229,10 +229,10 @@ mod tests {
     #[test]
     fn days_are_counted_as_the_language_counts() {
         let counted = |language, count| (Words::in_language(language).days)(count);
-        assert_eq!(counted(Language::En, 1), "1 day");
-        assert_eq!(counted(Language::En, 30), "30 days");
-        assert_eq!(counted(Language::Cy, 1), "1 diwrnod");
-        assert_eq!(counted(Language::Cy, 2), "2 ddiwrnod");
-        assert_eq!(counted(Language::Cy, 30), "30 diwrnod");
+        assert_eq!(counted(Language::En, 1), "1\u{a0}day");
+        assert_eq!(counted(Language::En, 30), "30\u{a0}days");
+        assert_eq!(counted(Language::Cy, 1), "1\u{a0}diwrnod");
+        assert_eq!(counted(Language::Cy, 2), "2\u{a0}ddiwrnod");
+        assert_eq!(counted(Language::Cy, 30), "30\u{a0}diwrnod");
     }
 }

@@ -9,7 +9,9 @@ use crate::role::{Role, SUBJECT};
 async fn a_link_survives_what_mail_programs_and_gateways_do_to_it() {
     let role = Role::new();
     let token = role.keys.mint(Purpose::Unsubscribe, &SUBJECT, 42);
-    let encoded: String = token.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let encoded = token
+        .bytes()
+        .fold(String::new(), |text, byte| text + &format!("%{byte:02x}"));
     let targets = [
         format!("/u/{token}"),
         format!("/u/{token}/"),

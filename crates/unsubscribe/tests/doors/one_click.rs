@@ -127,20 +127,20 @@ async fn links_of_older_keys_count_and_the_record_says_so() {
     for (kid, state) in [(1, KeyState::Compromised), (2, KeyState::Retired)] {
         let fill = u8::try_from(kid).expect("a small number");
         let older = keys_of(LinkClass::Leave, kid, fill);
-        let token = older.mint(Purpose::Unsubscribe, &SUBJECT, 0);
-        let answer = role.one_click(&format!("/u/{token}")).await;
+        let link = older.mint(Purpose::Unsubscribe, &SUBJECT, 0);
+        let answer = role.one_click(&format!("/u/{link}")).await;
         assert_eq!(answer.status, StatusCode::OK, "{state:?}");
-        let taken = role.taken();
-        let Some((_, domain::Request::Unsubscribe(unsubscribe))) = taken.last() else {
-            panic!("{taken:?}");
+        let records = role.taken();
+        let Some((_, domain::Request::Unsubscribe(unsubscribe))) = records.last() else {
+            panic!("{records:?}");
         };
         assert_eq!(unsubscribe.token.kid, KeyId(kid));
         assert_eq!(unsubscribe.token.state, state);
     }
     // An undo by a key that others know is no undo (FORMATS.md, Link tokens).
     let known = keys_of(LinkClass::Leave, 1, 1);
-    let token = known.mint(Purpose::Undo, &SUBJECT, 0);
-    let answer = role.press(&format!("/undo/{token}"), "undo").await;
+    let link = known.mint(Purpose::Undo, &SUBJECT, 0);
+    let answer = role.press(&format!("/undo/{link}"), "undo").await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }
 
