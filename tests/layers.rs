@@ -26,7 +26,7 @@ const IMPORTS: &str = "
     shipper: domain service-runtime spool store
     intake: address-seal domain link-token page-frame service-runtime shipper spool
     unsubscribe: domain link-token page-frame service-runtime shipper spool
-    delivery: address-open domain issue-text link-token mail service-runtime spool store
+    delivery: address-open address-seal domain issue-text link-token mail service-runtime spool store
     letterbox: address-open address-seal delivery domain intake issue-text link-token mail
         page-frame service-runtime shipper spool store unsubscribe
     end-to-end:
@@ -330,7 +330,11 @@ fn every_room_has_a_map_of_its_files() {
                 .filter(|line| line.starts_with("//!"))
                 .collect();
             assert!(map.contains("//! | file |"), "{path} has no map");
-            for line in text.lines() {
+            let lines: Vec<&str> = text.lines().collect();
+            for (index, line) in lines.iter().enumerate() {
+                if index > 0 && lines[index - 1] == "#[cfg(test)]" {
+                    continue;
+                }
                 let module = line.trim_start_matches("pub ").strip_prefix("mod ");
                 if let Some(module) = module.and_then(|rest| rest.strip_suffix(';')) {
                     let listed = map.contains(&format!("`{module}"));

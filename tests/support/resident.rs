@@ -105,7 +105,7 @@ pub fn sign_up_form(letterbox: &Letterbox) -> Result<Form> {
     );
     forms(&page.body)
         .into_iter()
-        .find(|form| form.action.ends_with("/subscriptions"))
+        .find(|form| form.action.starts_with("/subscriptions"))
         .with_context(|| format!("no form for signing up: {}", page.body))
 }
 
