@@ -55,7 +55,7 @@ struct MailTemplate {
     file: String,
     subject: String,
     headers: Vec<(&'static str, String)>,
-    lines: Vec<Vec<Piece>>,
+    text: Vec<Piece>,
 }
 
 /// A stretch of the text part.
@@ -122,7 +122,6 @@ async fn show(State(page): State<Arc<Page>>, Path(file): Path<String>) -> Respon
             .filter(|(_, text)| !text.is_empty()),
     );
     let text = message.body_text(0).unwrap_or_default();
-    let lines = text.lines().map(|line| pieces(line)).collect();
     let subject = subject_of(&message);
     page.frame(
         &subject.clone(),
@@ -130,7 +129,7 @@ async fn show(State(page): State<Arc<Page>>, Path(file): Path<String>) -> Respon
             file,
             subject,
             headers,
-            lines,
+            text: pieces(&text),
         },
     )
 }
@@ -240,10 +239,10 @@ fn header_text(message: &Message<'_>, name: &str) -> String {
     raw.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Cuts a line at the web addresses in it.
-fn pieces(line: &str) -> Vec<Piece> {
+/// Cuts a text at the web addresses in it.
+fn pieces(text: &str) -> Vec<Piece> {
     let mut found = Vec::new();
-    let mut rest = line;
+    let mut rest = text;
     while let Some(start) = rest
         .find("http://")
         .into_iter()
@@ -251,7 +250,7 @@ fn pieces(line: &str) -> Vec<Piece> {
         .min()
     {
         let tail = &rest[start..];
-        let end = tail.find([' ', '<', '>', '"']).unwrap_or(tail.len());
+        let end = tail.find([' ', '\r', '\n', '<', '>', '"']).unwrap_or(tail.len());
         // A closing bracket or full stop belongs to the sentence.
         let url = tail[..end].trim_end_matches(['.', ',', ')', ';']);
         found.push(Piece::Text(rest[..start].to_owned()));
