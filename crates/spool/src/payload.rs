@@ -147,9 +147,8 @@ pub fn decode(kind: &str, payload: &[u8]) -> Result<Request, DecodeError> {
             ));
         }
     };
-    request
-        .filter(|_| fields.0.position() == payload.len())
-        .ok_or(DecodeError::Undecodable("payload"))
+    // Nothing can follow the last key: this is one item with a known number of entries.
+    request.ok_or(DecodeError::Undecodable("payload"))
 }
 
 /// A payload that is read from its first key to its last. `None` stands for anything unexpected.

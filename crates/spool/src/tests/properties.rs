@@ -230,6 +230,29 @@ fn a_missing_unknown_or_wrong_entry_is_undecodable() {
 }
 
 #[test]
+fn a_sign_up_names_each_newsletter_once_and_at_least_one() {
+    let sign_up = |newsletters: &[u64]| {
+        let choice = |number: &u64| Choice {
+            newsletter: NewsletterNumber(*number),
+            notice: NoticeHash::new([1; 32]),
+        };
+        Request::SignUp(SignUp {
+            sealed: SealedAddress::from_bytes(vec![1; 115]).unwrap(),
+            choices: newsletters.iter().map(choice).collect(),
+            language: Language::Cy,
+            origin: Some("https://www.council.example".into()),
+            channel: Channel::Api,
+            wording: None,
+        })
+    };
+    for (newsletters, is_read) in [(&[3, 1][..], true), (&[], false), (&[1, 3, 1], false)] {
+        let request = sign_up(newsletters);
+        let read = payload::decode("sign_up", &payload::encode(&request));
+        assert_eq!(read.is_ok(), is_read, "{newsletters:?}");
+    }
+}
+
+#[test]
 fn the_payload_of_an_unsubscribe_is_the_documented_one() {
     let hex = "a6636b69640165697373756501666d6574686f6400696b65795f7374617465006d746f6b656e5f7665\
                7273696f6e016f737562736372697074696f6e5f69645000000000000000000000000000000007";

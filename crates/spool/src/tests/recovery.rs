@@ -7,10 +7,13 @@ use super::{Room, START, accept, all, event, record_bytes, segment, unsubscribe,
 use crate::scan::{self, Ending};
 use crate::{OpenError, record};
 
-/// Five records and some zeros.
 fn five() -> Vec<u8> {
+    records(1..=5)
+}
+
+fn records(seqs: impl IntoIterator<Item = u64>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for seq in 1..=5 {
+    for seq in seqs {
         let body = record::encode_body(seq, event(seq), START, &unsubscribe(seq));
         bytes.extend(record::frame(&body).unwrap());
     }
@@ -110,6 +113,9 @@ async fn a_spool_goes_on_after_a_torn_tail() {
         fs::write(&path, &bytes[..2 * record + cut]).unwrap();
         let spool = room.open();
         assert_eq!(all(&spool), whole(2));
+        let repaired = fs::read(&path).unwrap();
+        assert_eq!(repaired.len(), bytes.len());
+        assert!(repaired[2 * record..].iter().all(|byte| *byte == 0));
         assert_eq!(accept(&spool, 3).await.seq, 3);
         assert_eq!(accept(&spool, 4).await.seq, 4);
         drop(spool);
@@ -135,6 +141,31 @@ fn a_flipped_byte_anywhere_makes_a_tombstone_of_its_record_alone() {
             assert_eq!((scan.end, scan.ending), (bytes.len(), Ending::Clean));
             assert_eq!(scan.slots[2].accepted_at, START);
         }
+    }
+}
+
+#[test]
+fn a_seq_that_is_out_of_turn_is_no_record_of_that_place() {
+    // Seqs as written; whether a record is found for 1, 2, 3 …; how many are read over.
+    let cases: [(&[u64], &[bool], usize); 5] = [
+        (&[1, 2, 5], &[true, true, false, false, true], 3),
+        (&[1, 2, 2, 4], &[true, true, false, true], 4),
+        (&[1, 2, 1], &[true, true], 2),
+        (&[1, 2, 2, 3], &[true, true], 2),
+        (&[1, 2, 9_999], &[true, true], 2),
+    ];
+    for (seqs, found, length) in cases {
+        let bytes = records(seqs.iter().copied());
+        let scan = scan::scan(&bytes, 1, START).unwrap();
+        let is_there: Vec<bool> = scan.slots.iter().map(|slot| slot.place.is_some()).collect();
+        assert_eq!(is_there, found, "{seqs:?}");
+        assert_eq!(scan.end, records(seqs[..length].iter().copied()).len());
+        let ending = if length == seqs.len() {
+            Ending::Clean
+        } else {
+            Ending::Torn
+        };
+        assert_eq!(scan.ending, ending);
     }
 }
 
