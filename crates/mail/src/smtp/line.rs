@@ -43,6 +43,7 @@ pub(crate) enum Wire {
 
 impl Wire {
     async fn read(&mut self, bytes: &mut Vec<u8>) -> std::io::Result<usize> {
+        bytes.reserve(SEGMENT);
         match self {
             Self::Clear(stream) => stream.read_buf(bytes).await,
             Self::Tls(stream) => stream.read_buf(bytes).await,
@@ -68,6 +69,7 @@ pub(crate) struct Line {
 }
 
 const PIECE: usize = 32 * 1024;
+const SEGMENT: usize = 1_024;
 
 impl Line {
     pub(crate) const fn new(wire: Wire) -> Self {

@@ -6,7 +6,8 @@ use smtp_proto::response::parser::ResponseReceiver;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ServerReply {
     pub(crate) code: u16,
-    /// The enhanced code of RFC 3463, where there is one and its class is that of the code.
+    /// The enhanced code of RFC 3463, where there is one and its class is that of the code; a number
+    /// over 255 is kept as 255.
     pub(crate) enhanced: Option<[u8; 3]>,
 }
 
@@ -96,7 +97,7 @@ mod tests {
                 "250-a\r\n250-\r\n250 2.1.5\r\n",
                 reply(250, Some([2, 1, 5])),
             ),
-            ("550 5.7.515 no\r\n", reply(550, None)),
+            ("550 5.7.515 no\r\n", reply(550, Some([5, 7, 255]))),
             (&long, reply(250, Some([2, 0, 0]))),
         ];
         for (text, expected) in cases {
@@ -140,8 +141,8 @@ mod tests {
         ) {
             let mut text = String::new();
             for (index, line) in lines.iter().enumerate() {
-                let mark = if index + 1 == lines.len() { ' ' } else { '-' };
-                text.push_str(&format!("{code}{mark}{line}\r\n"));
+                let mark = if index + 1 == lines.len() { " " } else { "-" };
+                text.extend([code.to_string().as_str(), mark, line, "\r\n"]);
             }
             let mut finder = ReplyFinder::default();
             let mut found = None;

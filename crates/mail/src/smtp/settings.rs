@@ -239,11 +239,11 @@ fn is_this_machine(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn credentials(user: &str, password: &str) -> Option<Credentials> {
-        Some(Credentials {
+    fn credentials(user: &str, password: &str) -> Credentials {
+        Credentials {
             user: user.into(),
             password: Zeroizing::new(password.into()),
-        })
+        }
     }
 
     #[test]
@@ -320,7 +320,7 @@ mod tests {
             credentials("a", ""),
             credentials("a", "b\0"),
         ] {
-            let error = SmtpSettings::parse("smtp://mail", wrong).unwrap_err();
+            let error = SmtpSettings::parse("smtp://mail", Some(wrong)).unwrap_err();
             assert_eq!(error, SettingsError::Credentials);
         }
     }
@@ -334,7 +334,8 @@ mod tests {
 
     #[test]
     fn a_password_is_not_shown() {
-        let settings = SmtpSettings::parse("smtp://mail", credentials("me", "secret")).unwrap();
+        let settings =
+            SmtpSettings::parse("smtp://mail", Some(credentials("me", "secret"))).unwrap();
         assert!(!format!("{settings:?}").contains("secret"));
     }
 }

@@ -1,0 +1,398 @@
+//! Our client against a relay that does what relays should not (`reliability.md` F34 to F36).
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use domain::{EmailAddress, Outcome, Reply};
+use mail::{Connection, Envelope, SmtpSettings, Transport};
+use relay::{Act, Relay, Step, say, usual};
+
+#[path = "support/relay.rs"]
+mod relay;
+
+const MESSAGE: &[u8] = b"Subject: x\r\n\r\n.dot\r\nlast\r\n";
+const ON_THE_WIRE: &[u8] = b"Subject: x\r\n\r\n..dot\r\nlast\r\n.\r\n";
+
+fn transport(relay: &Relay) -> Transport {
+    let mut settings =
+        SmtpSettings::parse(&format!("smtp://127.0.0.1:{}", relay.port), None).unwrap();
+    let short = Duration::from_millis(300);
+    settings.patience.banner = short;
+    settings.patience.command = short;
+    settings.patience.reset = short;
+    settings.patience.after_dot = short;
+    Transport::smtp(settings).unwrap()
+}
+
+fn resident() -> EmailAddress {
+    EmailAddress::parse("resident@example.org").unwrap()
+}
+
+async fn send(connection: &mut Connection) -> Outcome {
+    send_unless(connection, || true).await
+}
+
+async fn send_unless(
+    connection: &mut Connection,
+    before_dot: impl FnOnce() -> bool + Send,
+) -> Outcome {
+    let envelope = Envelope {
+        return_path: "b-abc@bounces.example.gov.uk",
+        recipient: &resident(),
+    };
+    connection.send(&envelope, MESSAGE, before_dot).await
+}
+
+async fn connect_and_send(relay: &Relay) -> (Outcome, bool) {
+    match transport(relay).connect().await {
+        Ok(mut connection) => {
+            let outcome = send(&mut connection).await;
+            (outcome, connection.is_usable())
+        }
+        Err(outcome) => (outcome, false),
+    }
+}
+
+fn refusal(code: u16, enhanced: [u8; 3]) -> Reply {
+    Reply {
+        code,
+        enhanced: Some(enhanced),
+    }
+}
+
+#[tokio::test]
+async fn two_messages_go_in_lock_step_over_one_connection() {
+    let relay = Relay::start(usual);
+    let mut connection = transport(&relay).connect().await.unwrap();
+    assert_eq!(send(&mut connection).await, Outcome::Accepted);
+    assert!(connection.is_usable());
+    assert_eq!(send(&mut connection).await, Outcome::Accepted);
+    connection.close().await;
+    let one = [
+        "MAIL FROM:<b-abc@bounces.example.gov.uk>",
+        "RCPT TO:<resident@example.org>",
+        "DATA",
+        ".",
+    ];
+    let mut expected = vec!["EHLO localhost"];
+    expected.extend(one);
+    expected.push("RSET");
+    expected.extend(one);
+    expected.push("QUIT");
+    assert_eq!(relay.commands(), expected);
+    assert_eq!(relay.messages(), [ON_THE_WIRE, ON_THE_WIRE]);
+}
+
+/// What a stage makes of a relay's misbehaviour: the outcome, whether the connection lives, and how
+/// many dots the relay saw.
+#[tokio::test]
+async fn each_stage_knows_what_a_fault_means() {
+    use Outcome::{Deferred, InDoubt, NotSent, Rejected};
+    let lost = |act: Act, step: Step, label: &'static str| (step, act, NotSent(label), false, 0);
+    let mut cases = vec![];
+    for (step, label) in [
+        (Step::Connected, "banner"),
+        (Step::Ehlo, "ehlo"),
+        (Step::Mail, "mail"),
+        (Step::Rcpt, "rcpt"),
+        (Step::Data, "data"),
+        (Step::Body, "body"),
+    ] {
+        cases.push(lost(Act::Close, step, label));
+        if step != Step::Body {
+            cases.push(lost(Act::Silence, step, label));
+            cases.push(lost(say("what?"), step, label));
+            cases.push(lost(say("250-a\r\n251 b"), step, label));
+        }
+    }
+    for (step, label) in [(Step::Connected, "banner"), (Step::Ehlo, "ehlo")] {
+        for text in [
+            "421 4.3.2 busy",
+            "451 4.3.0 later",
+            "554 5.7.1 no",
+            "221 bye",
+        ] {
+            cases.push(lost(say(text), step, label));
+        }
+    }
+    for step in [Step::Mail, Step::Rcpt, Step::Data, Step::Dot] {
+        let dots = usize::from(step == Step::Dot);
+        let busy = Deferred(refusal(421, [4, 3, 2]));
+        cases.push((
+            step,
+            Act::SayAndClose("421 4.3.2 busy".into()),
+            busy.clone(),
+            false,
+            dots,
+        ));
+        cases.push((step, say("421 4.3.2 busy"), busy, false, dots));
+        let later = Deferred(refusal(450, [4, 2, 1]));
+        cases.push((step, say("450 4.2.1 later"), later, true, dots));
+        let outcome = match step {
+            Step::Mail => NotSent("mail"),
+            _ => Rejected(refusal(550, [5, 1, 1])),
+        };
+        cases.push((
+            step,
+            say("550 5.1.1 <resident@example.org> unknown"),
+            outcome,
+            step != Step::Mail,
+            dots,
+        ));
+    }
+    for act in [
+        Act::Close,
+        Act::Silence,
+        say("what?"),
+        say("221 bye"),
+        say("354 again"),
+    ] {
+        cases.push((Step::Dot, act, InDoubt, false, 1));
+    }
+    for (step, act, outcome, is_usable, dots) in cases {
+        let (wrong, act_again) = (step, act.clone());
+        let relay = Relay::start(move |step| {
+            if step == wrong {
+                act_again.clone()
+            } else {
+                usual(step)
+            }
+        });
+        let seen = connect_and_send(&relay).await;
+        assert_eq!(seen, (outcome, is_usable), "{step:?} {act:?}");
+        assert_eq!(relay.messages().len(), dots, "{step:?} {act:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_speaks_unasked_gets_no_dot() {
+    // The 354 and the farewell come in one segment, so both are there before the text goes out.
+    let relay = Relay::start(|step| match step {
+        Step::Data => say("354 go on\r\n421 4.3.2 going down"),
+        step => usual(step),
+    });
+    let mut connection = transport(&relay).connect().await.unwrap();
+    let outcome = send_unless(&mut connection, || panic!("there must be no last look")).await;
+    assert_eq!(outcome, Outcome::NotSent("body"));
+    assert!(!connection.is_usable());
+    relay.wait_for("closed", 1);
+    assert!(relay.messages().is_empty());
+}
+
+#[tokio::test]
+async fn nothing_listens() {
+    let mut settings = SmtpSettings::parse("smtp://127.0.0.1:1", None).unwrap();
+    settings.patience.connect = Duration::from_millis(500);
+    let refused = Transport::smtp(settings).unwrap().connect().await;
+    assert_eq!(refused.err(), Some(Outcome::NotSent("connect")));
+}
+
+#[tokio::test]
+async fn the_last_look_can_stop_a_message_without_the_dot() {
+    let relay = Relay::start(usual);
+    let mut connection = transport(&relay).connect().await.unwrap();
+    let outcome = send_unless(&mut connection, || false).await;
+    assert_eq!(outcome, Outcome::NotSent("stopped"));
+    assert!(!connection.is_usable());
+    relay.wait_for("closed", 1);
+    assert!(relay.messages().is_empty());
+}
+
+#[tokio::test]
+async fn the_last_look_comes_after_the_text_and_before_the_dot() {
+    let relay = Arc::new(Relay::start(usual));
+    let mut connection = transport(&relay).connect().await.unwrap();
+    let looker = Arc::clone(&relay);
+    let outcome = send_unless(&mut connection, move || {
+        looker.wait_for("DATA", 1);
+        looker.messages().is_empty()
+    })
+    .await;
+    assert_eq!(outcome, Outcome::Accepted);
+    assert_eq!(relay.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn a_dropped_future_closes_the_connection() {
+    for step in [Step::Mail, Step::Rcpt, Step::Data, Step::Dot] {
+        let relay = Relay::start(move |now| {
+            if now == step {
+                Act::Silence
+            } else {
+                usual(now)
+            }
+        });
+        let settings =
+            SmtpSettings::parse(&format!("smtp://127.0.0.1:{}", relay.port), None).unwrap();
+        let mut connection = Transport::smtp(settings).unwrap().connect().await.unwrap();
+        let command = match step {
+            Step::Mail => "MAIL FROM:<b-abc@bounces.example.gov.uk>",
+            Step::Rcpt => "RCPT TO:<resident@example.org>",
+            Step::Data => "DATA",
+            _ => ".",
+        };
+        let relay = Arc::new(relay);
+        let waiting = Arc::clone(&relay);
+        let seen = tokio::task::spawn_blocking(move || waiting.wait_for(command, 1));
+        // The future of the losing branch is dropped, and the relay sees it.
+        tokio::select! {
+            outcome = send(&mut connection) => panic!("{step:?}: {outcome:?}"),
+            seen = seen => seen.unwrap(),
+        }
+        relay.wait_for("closed", 1);
+        assert!(!connection.is_usable(), "{step:?}");
+        assert_eq!(send(&mut connection).await, Outcome::NotSent("closed"));
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_was_closed_costs_nothing() {
+    for farewell in [Some("421 4.4.2 idle"), Some("221 bye"), None] {
+        let relay = Relay::start(move |step| match (step, farewell) {
+            (Step::Dot, Some(text)) => Act::SayAndClose(format!("250 2.0.0 taken\r\n{text}")),
+            (Step::Dot, None) => Act::SayAndClose("250 2.0.0 taken".into()),
+            (step, _) => usual(step),
+        });
+        let transport = transport(&relay);
+        let mut connection = transport.connect().await.unwrap();
+        assert_eq!(send(&mut connection).await, Outcome::Accepted);
+        if connection.is_usable() {
+            assert_eq!(send(&mut connection).await, Outcome::NotSent("reset"));
+        }
+        assert!(!connection.is_usable());
+        let mut fresh = transport.connect().await.unwrap();
+        assert_eq!(send(&mut fresh).await, Outcome::Accepted);
+        assert_eq!(relay.messages().len(), 2);
+    }
+}
+
+/// Numbers that look random and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_the_segments_the_verdict_is_the_relays() {
+    let verdicts = Arc::new(Mutex::new(Vec::new()));
+    let given = Arc::clone(&verdicts);
+    let mut dice = Dice(7);
+    let relay = Relay::start(move |step| {
+        if step != Step::Dot {
+            return match (usual(step), dice.roll(4)) {
+                (Act::Say(text), 0) if !text.is_empty() => Act::Spell(text),
+                (act, _) => act,
+            };
+        }
+        let is_taken = dice.roll(2) == 0;
+        given.lock().unwrap().push(is_taken);
+        let text = if is_taken {
+            "250 2.0.0 taken"
+        } else {
+            "554 5.6.0 no"
+        };
+        let (code, rest) = text.split_at(3);
+        match dice.roll(6) {
+            0 => Act::Spell(text.into()),
+            1 => say(&format!(
+                "{}{text}",
+                format!("{code}-{}\r\n", &rest[1..]).repeat(511)
+            )),
+            2 => say(&format!("{text}\r\n421 4.3.2 going down")),
+            3 => Act::SayAndClose(text.into()),
+            4 => say(&format!("{text}\r\n250 2.0.0 taken")),
+            _ => say(text),
+        }
+    });
+    let transport = transport(&relay);
+    let mut connection = transport.connect().await.unwrap();
+    let mut heard = Vec::new();
+    while heard.len() < 1_000 {
+        if !connection.is_usable() {
+            connection = transport.connect().await.unwrap();
+        }
+        match send(&mut connection).await {
+            Outcome::Accepted => heard.push(true),
+            Outcome::Rejected(_) => heard.push(false),
+            // The connection was closed between two messages: nothing was said of this one.
+            Outcome::NotSent("reset") => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(heard, *verdicts.lock().unwrap());
+    assert_eq!(relay.messages().len(), heard.len());
+}
+
+#[tokio::test]
+async fn a_late_reply_is_never_taken_for_the_next() {
+    // RCPT is answered after the patience, by an answer that DATA would mistake for its own.
+    let relay = Relay::start(|step| match step {
+        Step::Rcpt => Act::Silence,
+        step => usual(step),
+    });
+    let (outcome, is_usable) = connect_and_send(&relay).await;
+    assert_eq!((outcome, is_usable), (Outcome::NotSent("rcpt"), false));
+    relay.wait_for("closed", 1);
+    assert!(relay.messages().is_empty());
+}
+
+#[tokio::test]
+async fn an_address_in_utf8_needs_a_relay_that_takes_it() {
+    let address = EmailAddress::parse("jôn@example.org").unwrap();
+    for is_offered in [false, true] {
+        let relay = Relay::start(move |step| match step {
+            Step::Ehlo if is_offered => say("250-relay.example\r\n250-8BITMIME\r\n250 SMTPUTF8"),
+            step => usual(step),
+        });
+        let mut connection = transport(&relay).connect().await.unwrap();
+        let envelope = Envelope {
+            return_path: "b-abc@bounces.example.gov.uk",
+            recipient: &address,
+        };
+        let outcome = connection.send(&envelope, MESSAGE, || true).await;
+        assert!(connection.is_usable());
+        if is_offered {
+            assert_eq!(outcome, Outcome::Accepted);
+            let commands = relay.commands();
+            assert_eq!(
+                commands[1..3],
+                [
+                    "MAIL FROM:<b-abc@bounces.example.gov.uk> BODY=8BITMIME SMTPUTF8",
+                    "RCPT TO:<jôn@example.org>",
+                ]
+            );
+        } else {
+            assert_eq!(outcome, Outcome::CannotDeliver("smtputf8"));
+            assert_eq!(relay.commands(), ["EHLO localhost"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_return_path_can_carry_a_command() {
+    let relay = Relay::start(usual);
+    let mut connection = transport(&relay).connect().await.unwrap();
+    for return_path in [
+        "a@b>\r\nRCPT TO:<c@d",
+        "a@b> SIZE=1",
+        "",
+        "no-at",
+        "é@example.gov.uk",
+    ] {
+        let envelope = Envelope {
+            return_path,
+            recipient: &resident(),
+        };
+        let outcome = connection.send(&envelope, MESSAGE, || true).await;
+        assert_eq!(outcome, Outcome::CannotDeliver("envelope"), "{return_path}");
+    }
+    assert_eq!(relay.commands(), ["EHLO localhost"]);
+}
