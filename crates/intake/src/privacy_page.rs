@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use domain::{Body, CONFIRMATION_DAYS, Language, LawfulBasis, Newsletter};
+use domain::{Body, CONFIRMATION_DAYS, Language, LawfulBasis, Newsletter, RECORD_YEARS};
 
 use crate::said::{Said, said};
 use crate::visit::Visit;
@@ -16,6 +16,7 @@ struct PrivacyMain<'a> {
     body: &'a Body,
     who: String,
     unconfirmed: String,
+    records: String,
     newsletters: Vec<OnPage<'a>>,
 }
 
@@ -44,6 +45,7 @@ pub(crate) async fn show(visit: Visit) -> Response {
         unconfirmed: words
             .unconfirmed
             .replace("{days}", &CONFIRMATION_DAYS.to_string()),
+        records: words.records.replace("{years}", &RECORD_YEARS.to_string()),
         newsletters: visit
             .catalogue
             .newsletters
@@ -69,8 +71,8 @@ fn on_page<'a>(
             LawfulBasis::PublicTask => words.public_task,
         },
         kept: match newsletter.retention_days {
-            0 => words.kept_no_day.to_owned(),
-            1 => words.kept_one_day.to_owned(),
+            0 | 1 => words.kept_one_day.to_owned(),
+            2 => words.kept_two_days.to_owned(),
             days => words.kept.replace("{days}", &days.to_string()),
         },
     }
@@ -88,7 +90,7 @@ struct PrivacyWords {
     unconfirmed: &'static str,
     kept: &'static str,
     kept_one_day: &'static str,
-    kept_no_day: &'static str,
+    kept_two_days: &'static str,
     records_term: &'static str,
     records: &'static str,
     consent: &'static str,
@@ -128,10 +130,10 @@ static ENGLISH: PrivacyWords = PrivacyWords {
     unconfirmed_term: "A sign-up that is not confirmed",
     unconfirmed: "We delete it {days} days after we sent the email that asks you to confirm.",
     kept: "We keep your address until you unsubscribe, and delete it within {days} days after that.",
-    kept_one_day: "We keep your address until you unsubscribe, and delete it within a day after that.",
-    kept_no_day: "We keep your address until you unsubscribe, and delete it at once then.",
+    kept_one_day: "We keep your address until you unsubscribe, and delete it within 1 day after that.",
+    kept_two_days: "We keep your address until you unsubscribe, and delete it within 2 days after that.",
     records_term: "Records without your address",
-    records: "We keep a record that somebody signed up, confirmed and left, without the address, to show that we did what was asked of us.",
+    records: "We keep a record that somebody signed up, confirmed and left, without the address, for {years} years after they left, to show that we did what was asked of us.",
     consent: "We send it because you asked for it (consent). You can withdraw that at any time.",
     public_task: "We send it as part of our public task, and only to people who asked for it.",
     rights_heading: "Your rights",
@@ -166,10 +168,10 @@ static WELSH: PrivacyWords = PrivacyWords {
     unconfirmed_term: "Cofrestriad nad yw wedi’i gadarnhau",
     unconfirmed: "Rydym yn ei ddileu {days} diwrnod ar ôl i ni anfon yr e-bost sy’n gofyn i chi gadarnhau.",
     kept: "Rydym yn cadw eich cyfeiriad nes i chi ddad-danysgrifio, ac yn ei ddileu o fewn {days} diwrnod wedi hynny.",
-    kept_one_day: "Rydym yn cadw eich cyfeiriad nes i chi ddad-danysgrifio, ac yn ei ddileu o fewn diwrnod wedi hynny.",
-    kept_no_day: "Rydym yn cadw eich cyfeiriad nes i chi ddad-danysgrifio, ac yn ei ddileu ar unwaith bryd hynny.",
+    kept_one_day: "Rydym yn cadw eich cyfeiriad nes i chi ddad-danysgrifio, ac yn ei ddileu o fewn 1 diwrnod wedi hynny.",
+    kept_two_days: "Rydym yn cadw eich cyfeiriad nes i chi ddad-danysgrifio, ac yn ei ddileu o fewn 2 ddiwrnod wedi hynny.",
     records_term: "Cofnodion heb eich cyfeiriad",
-    records: "Rydym yn cadw cofnod bod rhywun wedi cofrestru, cadarnhau a gadael, heb y cyfeiriad, i ddangos ein bod wedi gwneud yr hyn a ofynnwyd i ni.",
+    records: "Rydym yn cadw cofnod bod rhywun wedi cofrestru, cadarnhau a gadael, heb y cyfeiriad, am {years} blynedd ar ôl iddynt adael, i ddangos ein bod wedi gwneud yr hyn a ofynnwyd i ni.",
     consent: "Rydym yn ei anfon am eich bod wedi gofyn amdano (cydsyniad). Gallwch dynnu hynny’n ôl unrhyw bryd.",
     public_task: "Rydym yn ei anfon fel rhan o’n tasg gyhoeddus, a dim ond at bobl a ofynnodd amdano.",
     rights_heading: "Eich hawliau",

@@ -1,0 +1,8 @@
+//! The role as a browser, a website's form and a program meet it: through its router, with a real
+//! spool in a folder of its own.
+
+mod confirm;
+mod pages;
+mod refusals;
+mod sign_up;
+mod support;

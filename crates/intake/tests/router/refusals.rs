@@ -1,0 +1,456 @@
+//! Sign-ups that are refused: each field empty, too long, of a wrong type, in a wrong encoding and
+//! sent twice; each status; and nothing in the spool afterwards.
+
+use axum::body::Body as HttpBody;
+use axum::http::{Request, StatusCode, header};
+use domain::Language;
+use serde_json::{Value, json};
+use shipper::CatalogueCopy;
+
+use crate::support::{Answer, CANARY, Role, catalogue, notice, superseded};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn good_json() -> Value {
+    json!({
+        "email": CANARY, "newsletter": "council-news", "notice": notice(1, Language::En),
+        "language": "en",
+    })
+}
+
+/// The good sign-up with one field changed.
+fn json_with(field: &str, value: Value) -> Value {
+    let mut body = good_json();
+    body[field] = value;
+    body
+}
+
+fn long(length: usize) -> String {
+    "a".repeat(length)
+}
+
+#[tokio::test]
+async fn json_fields_that_are_wrong_are_named_with_a_code() {
+    let role = Role::new();
+    let hash = notice(1, Language::En);
+    for (field, value, expected) in [
+        ("email", json!(null), "email missing"),
+        ("email", json!(""), "email missing"),
+        ("email", json!(" \t\r\n"), "email missing"),
+        ("email", json!(5), "email wrong_type"),
+        ("email", json!([CANARY]), "email wrong_type"),
+        ("email", json!({"a": CANARY}), "email wrong_type"),
+        ("email", json!("rhian.canary.post.example"), "email no_at"),
+        ("email", json!("@post.example"), "email no_local_part"),
+        ("email", json!("rhian.canary@localhost"), "email one_label"),
+        (
+            "email",
+            json!("rhian.canary@post.example\r\nRCPT"),
+            "email space",
+        ),
+        (
+            "email",
+            json!("rhian\u{202e}.canary@post.example"),
+            "email hidden_character",
+        ),
+        (
+            "email",
+            json!(format!("{}@post.example", long(65))),
+            "email local_too_long",
+        ),
+        (
+            "email",
+            json!(format!("a@{}.example", long(64))),
+            "email label_too_long",
+        ),
+        ("newsletter", json!(null), "newsletter missing"),
+        ("newsletter", json!(""), "newsletter missing"),
+        ("newsletter", json!([]), "newsletter missing"),
+        ("newsletter", json!(1), "newsletter wrong_type"),
+        (
+            "newsletter",
+            json!([["council-news"]]),
+            "newsletter wrong_type",
+        ),
+        (
+            "newsletter",
+            json!({"council-news": true}),
+            "newsletter wrong_type",
+        ),
+        ("newsletter", json!(long(41)), "newsletter wrong_value"),
+        (
+            "newsletter",
+            json!("Council News"),
+            "newsletter wrong_value",
+        ),
+        (
+            "newsletter",
+            json!(["council-news", "council-news"]),
+            "newsletter duplicated",
+        ),
+        (
+            "newsletter",
+            json!(vec!["council-news"; 51]),
+            "newsletter too_many",
+        ),
+        ("language", json!(""), "language wrong_value"),
+        ("language", json!("fr"), "language wrong_value"),
+        ("language", json!("EN"), "language wrong_value"),
+        ("language", json!(long(1_000)), "language wrong_value"),
+        ("language", json!(false), "language wrong_type"),
+        ("language", json!(["en"]), "language wrong_type"),
+        ("notice", json!(null), "notice missing"),
+        ("notice", json!(""), "notice missing"),
+        ("notice", json!([]), "notice missing"),
+        ("notice", json!({}), "notice missing"),
+        ("notice", json!("c4"), "notice wrong_value"),
+        ("notice", json!(format!("{hash}0")), "notice wrong_value"),
+        ("notice", json!(7), "notice wrong_type"),
+        ("notice", json!({"council-news": 7}), "notice wrong_type"),
+        ("newsletters", json!("council-news"), "newsletters unknown"),
+        (CANARY, json!("x"), " unknown"),
+    ] {
+        let answer = role.post_json(&json_with(field, value.clone())).await;
+        assert_eq!(
+            answer.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{field} {value}"
+        );
+        assert_eq!(
+            answer.headers[header::CONTENT_TYPE],
+            "application/problem+json"
+        );
+        assert_eq!(answer.errors(), [expected], "{field} {value}");
+    }
+    assert!(role.spooled().is_empty());
+}
+
+#[tokio::test]
+async fn json_that_cannot_be_read_is_refused_as_a_whole() {
+    let role = Role::new();
+    for body in [
+        &b""[..],
+        b"{",
+        b"[]",
+        b"\"text\"",
+        b"{\"email\":\"\xff\"}",
+        b"{\"email\":\"\\ud800\"}",
+        b"\xef\xbb\xbf{}",
+    ] {
+        let answer = role
+            .post("/subscriptions", "application/json", body.to_vec())
+            .await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(answer.errors()[0], " unreadable");
+    }
+}
+
+#[tokio::test]
+async fn json_with_a_key_twice_is_refused() {
+    let role = Role::new();
+    for field in ["email", "newsletter", "language", "notice"] {
+        let good = good_json();
+        let again = good[field].to_string();
+        let body = good
+            .to_string()
+            .replacen('{', &format!("{{\"{field}\":{again},"), 1);
+        let answer = role.post("/subscriptions", "application/json", body).await;
+        assert_eq!(answer.errors(), [format!("{field} duplicated")]);
+    }
+    assert!(role.spooled().is_empty());
+}
+
+/// A good form with `replacement` in place of the field's pair.
+fn form_with(field: &str, replacement: &str) -> String {
+    let hash = notice(1, Language::En);
+    [
+        ("email", "rhian.canary%2Btag%40post.example"),
+        ("newsletter", "council-news"),
+        ("notice", &hash),
+        ("language", "en"),
+    ]
+    .iter()
+    .map(|(name, value)| {
+        if *name == field {
+            replacement.to_owned()
+        } else {
+            format!("{name}={value}")
+        }
+    })
+    .collect::<Vec<_>>()
+    .join("&")
+}
+
+#[tokio::test]
+async fn a_form_with_something_wrong_comes_back_with_what_was_typed() {
+    let role = Role::new();
+    for (field, replacement, message) in [
+        ("email", "", "Enter your email address."),
+        ("email", "email", "Enter your email address."),
+        ("email", "email=+++", "Enter your email address."),
+        ("email", "email=name", "with an @"),
+        ("email", "email=a%40b.example&email=a%40b.example", "once"),
+        ("email", "email=%zz", "could not read"),
+        ("email", "email=%FF%40b.example", "could not read"),
+        (
+            "language",
+            "language=fr",
+            "Choose English (en) or Welsh (cy).",
+        ),
+        (
+            "language",
+            "language=en&language=en",
+            "Send this only once.",
+        ),
+        ("language", "language=%ff", "Send this field in UTF-8."),
+        ("notice", "", "Send the code of the notice"),
+        ("notice", "notice=", "Send the code of the notice"),
+        ("notice", "notice=zz", "64 digits"),
+        ("notice", "notice=%ff", "Send this field in UTF-8."),
+        (
+            "newsletter",
+            "newsletter=council-news&newsletter=council-news",
+            "only once",
+        ),
+    ] {
+        let body = form_with(field, replacement);
+        let page = role.post("/subscriptions", FORM, body).await;
+        assert_eq!(
+            page.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{replacement}"
+        );
+        page.assert_has(&[
+            "<title>Error: Sign up to Council news",
+            "class=\"error-summary\" role=\"alert\" tabindex=\"-1\" autofocus",
+            message,
+            "name=\"newsletter\" value=\"council-news\"",
+        ]);
+        if field != "email" {
+            page.assert_has(&[&format!("value=\"{CANARY}\"")]);
+        }
+    }
+    assert!(role.spooled().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_typed_comes_back_escaped_and_in_welsh() {
+    let role = Role::new();
+    let body = form_with("email", "email=%22%3E%3Cscript%3Ealert(1)");
+    let page = role.post("/subscriptions?lang=cy", FORM, body).await;
+    page.assert_has(&[
+        "<title>Gwall: Cofrestru ar gyfer",
+        "value=\"&#34;&#62;&#60;script&#62;alert(1)\"",
+        "aria-describedby=\"email-hint email-error\" aria-invalid=\"true\"",
+        "gydag @",
+        "value=\"en\" checked",
+    ]);
+}
+
+#[tokio::test]
+async fn a_form_without_a_newsletter_gets_a_page_that_names_the_field() {
+    let role = Role::new();
+    for replacement in ["", "newsletter=", "newsletter=No+Slug", "newsletter=%zz"] {
+        let page = role
+            .post("/subscriptions", FORM, form_with("newsletter", replacement))
+            .await;
+        assert_eq!(
+            page.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{replacement}"
+        );
+        page.assert_has(&["<code>newsletter</code>:", "Error: "]);
+    }
+}
+
+#[tokio::test]
+async fn multipart_with_a_file_or_bad_bytes_is_refused_by_field() {
+    let role = Role::new();
+    let hash = notice(1, Language::En);
+    let others = format!(
+        "--x\r\nContent-Disposition: form-data; name=\"newsletter\"\r\n\r\ncouncil-news\r\n\
+         --x\r\nContent-Disposition: form-data; name=\"notice\"\r\n\r\n{hash}\r\n--x--\r\n"
+    );
+    let file = "--x\r\nContent-Disposition: form-data; name=\"email\"; filename=\"a\"\r\n\r\na@b.example\r\n";
+    let plain = "--x\r\nContent-Disposition: form-data; name=\"email\"\r\n\r\n";
+    for (email, message) in [
+        (file.as_bytes().to_vec(), "Send this field as text"),
+        (
+            [plain.as_bytes(), b"\xff@b.example\r\n"].concat(),
+            "could not read",
+        ),
+    ] {
+        let body = [&email[..], others.as_bytes()].concat();
+        let page = role
+            .post("/subscriptions", "multipart/form-data; boundary=x", body)
+            .await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+        page.assert_has(&[message]);
+    }
+    for (content_type, body) in [
+        ("multipart/form-data", "--x--"),
+        ("multipart/form-data; boundary=x", "--x\r\nbroken"),
+    ] {
+        let page = role.post("/subscriptions", content_type, body).await;
+        assert_eq!(
+            page.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{content_type}"
+        );
+        page.assert_has(&["There is a mistake in what was sent"]);
+    }
+    assert!(role.spooled().is_empty());
+}
+
+#[tokio::test]
+async fn a_newsletter_that_is_closed_or_unknown_is_404() {
+    let role = Role::new();
+    for slug in ["closed", "nothing"] {
+        let answer = role.post_json(&json_with("newsletter", json!(slug))).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert_eq!(answer.json()["code"], "newsletter_not_found");
+        let body = form_with("newsletter", &format!("newsletter={slug}"));
+        let page = role.post("/subscriptions", FORM, body).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND);
+        page.assert_has(&["Page not found"]);
+    }
+}
+
+#[tokio::test]
+async fn a_notice_that_is_too_old_or_of_another_newsletter_is_409_with_the_current_one() {
+    let role = Role::new();
+    for hash in [superseded(31), notice(2, Language::En), "0".repeat(64)] {
+        let answer = role.post_json(&json_with("notice", json!(hash))).await;
+        assert_eq!(answer.status, StatusCode::CONFLICT);
+        let problem = answer.json();
+        assert_eq!(problem["current_notice"]["hash"], notice(1, Language::En));
+        assert_eq!(problem["current_notices"][0], problem["current_notice"]);
+        let url = "https://news.example.org/newsletters/council-news?lang=en";
+        assert_eq!(problem["current_notice"]["url"], url);
+
+        let page = role
+            .post(
+                "/subscriptions",
+                FORM,
+                form_with("notice", &format!("notice={hash}")),
+            )
+            .await;
+        assert_eq!(page.status, StatusCode::CONFLICT);
+        page.assert_has(&[
+            "What we say about your data has changed",
+            &format!("value=\"{CANARY}\""),
+            &format!("name=\"notice\" value=\"{}\"", notice(1, Language::En)),
+        ]);
+        assert_eq!(page.body.matches("<button").count(), 1);
+    }
+    assert!(role.spooled().is_empty());
+    let retried = role.post_json(&good_json()).await;
+    assert_eq!(retried.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn a_hash_under_another_newsletters_name_does_not_count() {
+    let role = Role::new();
+    let notices = json!({"bin-days": notice(1, Language::En)});
+    let answer = role.post_json(&json_with("notice", notices)).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn a_body_over_16_kib_is_413_for_everybody() {
+    let role = Role::new();
+    let body = format!("{}&pad={}", form_with("", ""), long(16 * 1024));
+    for content_type in [FORM, "application/json", "multipart/form-data; boundary=x"] {
+        let answer = role
+            .post("/subscriptions", content_type, body.clone())
+            .await;
+        assert_eq!(
+            answer.status,
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "{content_type}"
+        );
+    }
+    assert!(role.spooled().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_of_another_type_is_415() {
+    let role = Role::new();
+    for content_type in ["text/plain", "application/xml", "", "application/jsonp"] {
+        let page = role.post("/subscriptions", content_type, "email=x").await;
+        assert_eq!(
+            page.status,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "{content_type}"
+        );
+        page.assert_has(&["application/x-www-form-urlencoded"]);
+    }
+    let bare = Request::post("/subscriptions")
+        .header(header::ACCEPT, "application/json")
+        .body(HttpBody::from("x"))
+        .unwrap();
+    let answer = role.send(bare).await;
+    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(answer.json()["code"], "unreadable_type");
+}
+
+async fn with_key(role: &Role, keys: &[&[u8]]) -> Answer {
+    let mut request =
+        Request::post("/subscriptions").header(header::CONTENT_TYPE, "application/json");
+    for key in keys {
+        request = request.header("Idempotency-Key", *key);
+    }
+    let body = HttpBody::from(good_json().to_string());
+    role.send(request.body(body).unwrap()).await
+}
+
+#[tokio::test]
+async fn an_idempotency_key_that_is_wrong_is_named() {
+    let role = Role::new();
+    let (fits, too_long) = ([b'k'; 255], [b'k'; 256]);
+    assert_eq!(with_key(&role, &[&fits]).await.status, StatusCode::ACCEPTED);
+    for (keys, code) in [
+        (&[&b""[..]][..], "wrong_value"),
+        (&[&too_long[..]], "wrong_value"),
+        (&[b"a b"], "wrong_value"),
+        (&[b"\xe9"], "wrong_value"),
+        (&[b"a", b"a"], "duplicated"),
+    ] {
+        let answer = with_key(&role, keys).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(answer.errors(), [format!("Idempotency-Key {code}")]);
+    }
+    assert_eq!(role.spooled().len(), 1);
+}
+
+#[tokio::test]
+async fn a_form_that_wants_json_gets_its_problem_as_json() {
+    let request = Request::post("/subscriptions")
+        .header(header::CONTENT_TYPE, FORM)
+        .header(header::ACCEPT, "application/json")
+        .header(header::ACCEPT_LANGUAGE, "cy")
+        .body(HttpBody::from("email=x&newsletter=council-news&notice="))
+        .unwrap();
+    let answer = Role::new().send(request).await;
+    assert_eq!(answer.errors(), ["email no_at", "notice missing"]);
+    assert_eq!(answer.headers[header::CONTENT_LANGUAGE], "cy");
+    answer.assert_has(&["gydag @"]);
+}
+
+#[tokio::test]
+async fn a_full_spool_or_no_catalogue_is_503_and_never_a_false_promise() {
+    let no_catalogue = CatalogueCopy::load("/nowhere/catalogue.json".into());
+    for role in [
+        Role::with(CatalogueCopy::fixed(catalogue()), 0),
+        Role::with(no_catalogue, spool::REQUEST_LIMIT_BYTES),
+    ] {
+        let answer = role.post_json(&good_json()).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.headers[header::RETRY_AFTER], "120");
+        assert_eq!(answer.json()["code"], "unavailable");
+        let page = role.post("/subscriptions", FORM, form_with("", "")).await;
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(page.headers[header::RETRY_AFTER], "120");
+        assert!(role.spooled().is_empty());
+    }
+}
