@@ -172,7 +172,7 @@ impl Registrar {
             .filter(|reading| turn.fresh().contains(&reading.id))
             .collect();
         let events = fresh.iter().filter_map(|reading| match &reading.found {
-            Found::Event(event) => Some(event),
+            Found::Readable(event) => Some(event.as_ref()),
             _ => None,
         });
         let known = turn.load(&wanted(events), now).await?;
@@ -225,7 +225,7 @@ impl Outcome {
             (Found::Dead(reason), _) => Some(*reason),
             (_, Some(reason)) => Some(reason),
             (Found::Tombstone, None) => None,
-            (Found::Event(event), None) => match set.apply(event) {
+            (Found::Readable(event), None) => match set.apply(event) {
                 Ok(()) => {
                     *self.kinds.entry(event.request.kind()).or_default() += 1;
                     None

@@ -12,7 +12,7 @@ use crate::Keys;
 
 /// A request, ready to be applied.
 #[derive(Debug, Clone)]
-pub(super) struct Event {
+pub(super) struct Readable {
     /// The spool that accepted it.
     pub(super) spool_id: SpoolId,
     /// Its id.
@@ -29,7 +29,7 @@ pub(super) struct Event {
 #[derive(Debug)]
 pub(super) enum Found {
     /// To be applied.
-    Event(Event),
+    Readable(Box<Readable>),
     /// A damaged place of a spool: nothing to apply.
     Tombstone,
     /// For a newer version to read.
@@ -100,11 +100,11 @@ fn event(spool_id: SpoolId, accepted: AcceptedRequest, keys: &Keys) -> Found {
         }
         _ => None,
     };
-    Found::Event(Event {
+    Found::Readable(Box::new(Readable {
         spool_id,
         event_id: accepted.event_id,
         accepted_at: accepted.accepted_at,
         request: accepted.request,
         codes,
-    })
+    }))
 }

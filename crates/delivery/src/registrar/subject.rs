@@ -36,10 +36,6 @@ impl Subject {
         }
     }
 
-    pub(super) const fn id(&self) -> SubscriptionId {
-        self.id
-    }
-
     pub(super) const fn newsletter(&self) -> Option<NewsletterNumber> {
         self.newsletter
     }

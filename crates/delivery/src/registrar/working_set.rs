@@ -15,11 +15,11 @@ use domain::{
 use store::{Changes, EarlyEvent, Known, NoticeRef, PendingSignUp, UnsubscribeRow, Wanted};
 
 use self::mails::MailWish;
-use super::reading::Event;
+use super::reading::Readable;
 use super::subject::Subject;
 
 /// What events may touch.
-pub(super) fn wanted<'a>(events: impl IntoIterator<Item = &'a Event>) -> Wanted {
+pub(super) fn wanted<'a>(events: impl IntoIterator<Item = &'a Readable>) -> Wanted {
     let mut wanted = Wanted::default();
     for event in events {
         match &event.request {
@@ -137,7 +137,7 @@ impl<'a> WorkingSet<'a> {
     }
 
     /// Applies one request.
-    pub(super) fn apply(&mut self, event: &Event) -> Result<(), Inapplicable> {
+    pub(super) fn apply(&mut self, event: &Readable) -> Result<(), Inapplicable> {
         match &event.request {
             Request::SignUp(sign_up) => return self.sign_up(event, sign_up),
             Request::Confirm(confirm) => self.confirm(event, *confirm),

@@ -62,8 +62,7 @@ impl WorkingSet<'_> {
         }
     }
 
-    /// "You already get this", to the address that gets it; none where some chosen newsletter does
-    /// not come there.
+    /// "You already get this"; none where some chosen newsletter does not come to this address.
     fn already_subscribed(&self, wish: &MailWish) -> Option<NewMail> {
         let all_active = wish.newsletters.iter().all(|newsletter| {
             self.identities

@@ -6,12 +6,16 @@ use domain::{BoxId, CONFIRMATION_DAYS, Confirm, SignUp};
 use store::{Codes, Confirmation, ConsentFact, EarlyEvent, EarlyKind, NewConsent, PendingSignUp};
 
 use super::mails::MailWish;
-use super::{Event, Inapplicable, WorkingSet};
+use super::{Inapplicable, Readable, WorkingSet};
 
 const CONFIRMATION_TIME: Duration = Duration::from_hours(CONFIRMATION_DAYS * 24);
 
 impl WorkingSet<'_> {
-    pub(super) fn sign_up(&mut self, event: &Event, sign_up: &SignUp) -> Result<(), Inapplicable> {
+    pub(super) fn sign_up(
+        &mut self,
+        event: &Readable,
+        sign_up: &SignUp,
+    ) -> Result<(), Inapplicable> {
         let box_id = BoxId::from(event.event_id);
         let Some(codes) = event.codes else {
             return Err(Inapplicable("its box was not opened"));
@@ -106,7 +110,7 @@ impl WorkingSet<'_> {
         }
     }
 
-    pub(super) fn confirm(&mut self, event: &Event, confirm: Confirm) {
+    pub(super) fn confirm(&mut self, event: &Readable, confirm: Confirm) {
         if self.boxes.contains_key(&confirm.box_id) {
             self.confirm_box(
                 confirm.box_id,

@@ -8,13 +8,13 @@ use domain::{
 };
 use store::{Codes, EarlyEvent, EarlyKind, Left, Suppression, Undone, UnsubscribeRow};
 
-use super::{Event, WorkingSet};
+use super::{Readable, WorkingSet};
 
 /// For how long a mailbox gets no confirmations after "this wasn't me": 12 months.
 const QUIET: Duration = Duration::from_hours(365 * 24);
 
 impl WorkingSet<'_> {
-    pub(super) fn unsubscribe(&mut self, event: &Event, leave: Unsubscribe) {
+    pub(super) fn unsubscribe(&mut self, event: &Readable, leave: Unsubscribe) {
         let known = self.unsubscribes.get(&event.event_id).copied();
         if known.is_some_and(|row| row.left.is_some()) {
             return;
@@ -51,7 +51,7 @@ impl WorkingSet<'_> {
         );
     }
 
-    pub(super) fn undo(&mut self, event: &Event, undo: Undo) {
+    pub(super) fn undo(&mut self, event: &Readable, undo: Undo) {
         let known = self.unsubscribes.get(&undo.unsubscribe).copied();
         let left = known.and_then(|row| row.left);
         let subject = left.map(|left| self.subject(left.subscription_id));
@@ -85,7 +85,7 @@ impl WorkingSet<'_> {
         self.set_effect(event.event_id, effect);
     }
 
-    pub(super) fn not_me(&mut self, event: &Event, not_me: NotMe) {
+    pub(super) fn not_me(&mut self, event: &Readable, not_me: NotMe) {
         let box_id = not_me.box_id;
         let subjects = self.subjects_of(box_id);
         let only = match subjects.as_slice() {
@@ -164,7 +164,7 @@ impl WorkingSet<'_> {
         news
     }
 
-    fn entry(&self, event: &Event, method: Method, token: TokenKey) -> LedgerEntry {
+    fn entry(&self, event: &Readable, method: Method, token: TokenKey) -> LedgerEntry {
         LedgerEntry {
             event_id: event.event_id,
             occurred_at: event.accepted_at,
