@@ -1,6 +1,11 @@
 //! Writes one of each mail, in both languages, as `.eml` and `.html`, to look at:
 //! `cargo run -p mail --example sample_mails FOLDER`.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what is shared with the tests fails by panicking"
+)]
+
 use std::fs;
 use std::path::Path;
 

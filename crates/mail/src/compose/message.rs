@@ -1,13 +1,16 @@
 //! The MIME form of every mail: two parts, text first, quoted-printable, 7-bit, CRLF (`privacy.md`
 //! 3.2). The same values give the same bytes.
 
+use data_encoding::BASE64;
 use domain::{Body, EmailAddress, Language, Newsletter, Timestamp};
 use mail_builder::MessageBuilder;
 use mail_builder::encoders::quoted_printable::QuotedPrintableEncoder;
+use mail_builder::headers::HeaderType;
 use mail_builder::headers::address::Address;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::headers::date::Date;
 use mail_builder::headers::raw::Raw;
+use mail_builder::headers::text::Text;
 use mail_builder::mime::{BodyPart, MimePart};
 
 use super::MailError;
@@ -63,7 +66,7 @@ impl Letterhead {
         let id = format!("{}.{news}{domain}", newsletter.slug);
         letterhead.kind = Kind::List {
             // One name whatever the language: the header is the same for the life of the list.
-            name: fit("the newsletter's name", &newsletter.name.en)?.to_owned(),
+            name: fit_name("the newsletter's name", &newsletter.name.en)?.to_owned(),
             id,
         };
         Ok(letterhead)
@@ -78,7 +81,7 @@ impl Letterhead {
         subject: &str,
     ) -> Result<Self, MailError> {
         Ok(Self {
-            from_name: fit("the sender's name", from_name)?.to_owned(),
+            from_name: fit_name("the sender's name", from_name)?.to_owned(),
             from: mailbox(
                 "the newsletter's sender address",
                 &newsletter.sender_address,
@@ -100,7 +103,7 @@ impl Letterhead {
             .header("From", address(Some(&self.from_name), &self.from))
             .header("To", address(None, &to))
             .header("Reply-To", address(None, &self.reply_to))
-            .subject(self.subject.as_str())
+            .header("Subject", subject(&self.subject))
             .date(Date::new(seconds))
             .message_id(message_id)
             .header("MIME-Version", Raw::new("1.0"))
@@ -137,6 +140,17 @@ fn address<'a>(name: Option<&'a str>, mailbox: &'a str) -> Address<'a> {
     Address::new_address(name, mailbox)
 }
 
+/// The builder encodes what is not ASCII, and leaves ASCII alone even where a reader would take it
+/// for something encoded; so that is encoded here (RFC 2047: at most 75 characters a word).
+fn subject(text: &str) -> HeaderType<'_> {
+    if !text.is_ascii() || !text.contains("=?") {
+        return Text::new(text).into();
+    }
+    let words = text.as_bytes().chunks(45);
+    let words = words.map(|chunk| format!("=?utf-8?B?{}?=", BASE64.encode(chunk)));
+    Raw::new(words.collect::<Vec<_>>().join(" ")).into()
+}
+
 /// Quoted-printable always: base64, which the builder would choose for much Welsh or Polish, makes
 /// spam filters suspicious and a message unreadable in its source.
 fn part(kind: &'static str, text: &str) -> Result<MimePart<'static>, MailError> {
@@ -163,6 +177,14 @@ fn fit<'a>(name: &'static str, text: &'a str) -> Result<&'a str, MailError> {
         return Err(MailError::UnfitHeader(name));
     }
     Ok(text)
+}
+
+/// A name beside an address: it may not look like something encoded either.
+fn fit_name<'a>(name: &'static str, text: &'a str) -> Result<&'a str, MailError> {
+    if text.contains("=?") {
+        return Err(MailError::UnfitHeader(name));
+    }
+    fit(name, text)
 }
 
 fn fit_message_id(text: &str) -> Result<&str, MailError> {
