@@ -1,5 +1,5 @@
 //! Writes one of each mail, in both languages, as `.eml` and `.html`, to look at:
-//! `cargo run -p mail --example sample_mails FOLDER`.
+//! `cargo run -p mail --example sample_mails FOLDER [SUBJECT]`.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,7 +18,10 @@ mod support;
 fn main() {
     let folder = std::env::args().nth(1).expect("name a folder");
     let folder = Path::new(&folder);
-    let text = issue_text::parse(support::ISSUE).expect("the sample is an issue");
+    let mut text = issue_text::parse(support::ISSUE).expect("the sample is an issue");
+    if let Some(subject) = std::env::args().nth(2) {
+        text.subject = subject;
+    }
     for language in Language::ALL {
         let mails = [
             ("confirmation", support::confirmation(language)),

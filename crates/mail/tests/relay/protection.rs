@@ -1,14 +1,11 @@
 //! TLS and logins.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 
 use domain::{EmailAddress, Outcome};
 use mail::{Credentials, Envelope, Security, SmtpSettings, Transport};
-use relay::{Relay, Step, say, usual};
 
-#[path = "support/relay.rs"]
-mod relay;
+use crate::server::{Act, Relay, Step, say, usual};
 
 fn settings(relay: &Relay, security: Security, authority: &str) -> SmtpSettings {
     let url = format!("smtp://localhost:{}", relay.port);
@@ -40,7 +37,7 @@ async fn send(settings: SmtpSettings) -> Outcome {
     connection.send(&envelope, b"a\r\n", || true).await
 }
 
-fn offering(lines: &'static str) -> impl FnMut(Step) -> relay::Act + Send + 'static {
+fn offering(lines: &'static str) -> impl FnMut(Step) -> Act + Send + 'static {
     move |step| match step {
         Step::Ehlo => say(&format!("250-relay.example\r\n250 {lines}")),
         step => usual(step),

@@ -1,0 +1,7 @@
+//! Our SMTP client against a scripted relay: `server` is the relay, `faults` what it does wrong,
+//! `protection` TLS and logins.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod faults;
+mod protection;
+mod server;
