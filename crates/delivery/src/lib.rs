@@ -35,6 +35,9 @@ mod worker;
 
 pub mod registrar;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,193 @@
+//! A relay that does as it is told.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use mail::{SmtpSettings, Transport};
+use service_runtime::Shutdown;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What to do with a recipient, instead of taking their mail.
+#[derive(Clone, Copy)]
+pub(super) enum Order {
+    /// Answer `RCPT` with this.
+    Refuse(&'static str),
+    /// Wait for [`Relay::release`] before the answer to the dot.
+    HoldDot,
+    /// Close the connection after the dot, without an answer.
+    HangUp,
+}
+
+pub(super) struct Relay {
+    port: u16,
+    seen: Arc<Seen>,
+    release: watch::Sender<bool>,
+    _running: Running,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Recipients whose mail was answered 250, in order.
+    accepted: Mutex<Vec<String>>,
+    /// Recipients of every `RCPT`.
+    tried: Mutex<Vec<String>>,
+    /// Recipients whose dot was read.
+    dotted: Mutex<Vec<String>>,
+    orders: Mutex<HashMap<String, Order>>,
+}
+
+/// Ends the server with the test.
+struct Running(Shutdown);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.begin();
+    }
+}
+
+impl Relay {
+    pub(super) async fn start() -> Self {
+        Self::listen(TcpListener::bind(("127.0.0.1", 0)).await.unwrap())
+    }
+
+    /// At a port where nobody listened before.
+    pub(super) async fn start_at(port: u16) -> Self {
+        Self::listen(TcpListener::bind(("127.0.0.1", port)).await.unwrap())
+    }
+
+    fn listen(listener: TcpListener) -> Self {
+        let port = listener.local_addr().unwrap().port();
+        let seen = Arc::new(Seen::default());
+        let (release, gate) = watch::channel(false);
+        let shutdown = Shutdown::new();
+        let (tasks, shared) = (shutdown.clone(), Arc::clone(&seen));
+        shutdown.spawn("relay", async move {
+            loop {
+                tokio::select! {
+                    peer = listener.accept() => {
+                        let (stream, _) = peer.unwrap();
+                        let (seen, gate) = (Arc::clone(&shared), gate.clone());
+                        // a peer that goes away ends its own task only
+                        tasks.spawn("peer", async move { converse(stream, &seen, gate).await.ok(); });
+                    }
+                    () = tasks.token().cancelled() => break,
+                }
+            }
+        });
+        Self {
+            port,
+            seen,
+            release,
+            _running: Running(shutdown),
+        }
+    }
+
+    pub(super) fn transport(&self) -> Transport {
+        transport_to(self.port)
+    }
+
+    pub(super) fn order(&self, recipient: &str, order: Order) {
+        let mut orders = self.seen.orders.lock().unwrap();
+        orders.insert(recipient.to_owned(), order);
+    }
+
+    pub(super) fn obey_nobody(&self) {
+        self.seen.orders.lock().unwrap().clear();
+    }
+
+    pub(super) fn release(&self) {
+        self.release.send_replace(true);
+    }
+
+    pub(super) fn accepted(&self) -> Vec<String> {
+        let mut accepted = self.seen.accepted.lock().unwrap().clone();
+        accepted.sort();
+        accepted
+    }
+
+    pub(super) fn was_tried(&self, recipient: &str) -> bool {
+        self.seen
+            .tried
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|tried| tried == recipient)
+    }
+
+    pub(super) fn was_dotted(&self, recipient: &str) -> bool {
+        self.seen
+            .dotted
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|dotted| dotted == recipient)
+    }
+}
+
+pub(super) fn transport_to(port: u16) -> Transport {
+    let settings = SmtpSettings::parse(&format!("smtp://127.0.0.1:{port}"), None).unwrap();
+    Transport::smtp(settings).unwrap()
+}
+
+async fn converse(
+    stream: TcpStream,
+    seen: &Seen,
+    mut gate: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut recipient = String::new();
+    stream.write_all(b"220 relay.example ESMTP\r\n").await?;
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await? == 0 {
+            return Ok(());
+        }
+        let command = line.trim_end().to_ascii_uppercase();
+        let answer = if command.starts_with("RCPT") {
+            recipient = line
+                .split_once('<')
+                .and_then(|(_, rest)| rest.split_once('>'))
+                .map(|(address, _)| address.to_owned())
+                .unwrap_or_default();
+            seen.tried.lock().unwrap().push(recipient.clone());
+            match order_for(seen, &recipient) {
+                Some(Order::Refuse(answer)) => answer,
+                _ => "250 2.1.5 fine",
+            }
+        } else if command == "DATA" {
+            stream.write_all(b"354 go on\r\n").await?;
+            loop {
+                let mut text = Vec::new();
+                if stream.read_until(b'\n', &mut text).await? == 0 {
+                    return Ok(());
+                }
+                if text == b".\r\n" {
+                    break;
+                }
+            }
+            seen.dotted.lock().unwrap().push(recipient.clone());
+            match order_for(seen, &recipient) {
+                Some(Order::HangUp) => return Ok(()),
+                Some(Order::HoldDot) => {
+                    gate.wait_for(|open| *open).await.ok();
+                }
+                _ => {}
+            }
+            seen.accepted.lock().unwrap().push(recipient.clone());
+            "250 2.0.0 queued"
+        } else if command == "QUIT" {
+            stream.write_all(b"221 2.0.0 bye\r\n").await?;
+            return Ok(());
+        } else {
+            "250 2.0.0 fine"
+        };
+        stream.write_all(answer.as_bytes()).await?;
+        stream.write_all(b"\r\n").await?;
+    }
+}
+
+fn order_for(seen: &Seen, recipient: &str) -> Option<Order> {
+    seen.orders.lock().unwrap().get(recipient).copied()
+}
