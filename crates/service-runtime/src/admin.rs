@@ -124,6 +124,10 @@ fn plain(status: StatusCode, text: impl Into<String>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::body::Body;
+    use axum::http::Request;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
 
     #[test]
     fn one_failing_check_is_enough_and_is_named() {
@@ -138,8 +142,28 @@ mod tests {
         assert_eq!(lines, "[+]keys ok\n[-]spool failed: 81 % full\nnot ready\n");
     }
 
-    #[test]
-    fn a_process_that_stops_is_not_ready() {
-        assert!(!report(&[], true).0);
+    #[tokio::test]
+    async fn a_process_that_stops_is_alive_and_not_ready() {
+        let (page, _recorder) = MetricsPage::of_test();
+        let shutdown = Shutdown::new();
+        let checks = vec![Check::new("keys", || Ok(()))];
+        let router = router(page, checks, &shutdown);
+        let ask = async |target: &str| {
+            let request = Request::get(target).body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            (status, String::from_utf8(body.to_vec()).unwrap())
+        };
+        assert_eq!(ask("/readyz").await, (200, "ready\n".to_owned()));
+        assert_eq!(ask("/readyz?verbose").await.1, "[+]keys ok\nready\n");
+        assert_eq!(ask("/metrics").await.0, 200);
+        shutdown.begin();
+        assert_eq!(ask("/readyz").await, (503, "not ready\n".to_owned()));
+        assert_eq!(
+            ask("/readyz?verbose").await.1,
+            "[+]keys ok\n[-]stopping\nnot ready\n"
+        );
+        assert_eq!(ask("/livez").await, (200, "alive\n".to_owned()));
     }
 }

@@ -70,6 +70,14 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
 }
 
 impl MetricsPage {
+    /// A page of a recorder that is not installed, and the recorder.
+    #[cfg(test)]
+    pub(crate) fn of_test() -> (Self, metrics_exporter_prometheus::PrometheusRecorder) {
+        let recorder = builder().expect("there are buckets").build_recorder();
+        let handle = recorder.handle();
+        (Self { handle }, recorder)
+    }
+
     /// The page, in the text format 0.0.4 of Prometheus.
     #[must_use]
     pub fn render(&self) -> String {
