@@ -153,3 +153,205 @@ impl FanOut {
         Ok(finished.rows_affected())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AttemptResult, InDoubtPolicy, IssueContent, IssueState, NewIssue};
+    use domain::{DeliveryState, Language, Slug, WorkerId};
+    use sqlx::{Executor, PgPool, Row};
+    use std::time::Duration;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_500_000_000);
+    const WORKER: WorkerId = WorkerId::new([7; 16]);
+
+    /// Two newsletters and so many subscribers, who get both.
+    async fn audience(pool: &PgPool) -> Database {
+        for statement in [
+            "INSERT INTO body VALUES (true, 'Council', null, 'dpo@c.example', '{Hall}', 'Regulator',
+                                      null, 'https://r.example', '#00563f', 'hello@c.example', now())",
+            "INSERT INTO newsletter (slug, name_en, summary_en, frequency_en, sender_address,
+                 languages, retention_days, lawful_basis, open, created_at, changed_at)
+             SELECT slug, slug, 'About.', 'weekly', slug || '@c.example', '{0}', 30, 0, true,
+                    now(), now() FROM unnest('{news,bins}'::text[]) slug",
+            "INSERT INTO subscriber (address_index, suppression_code, mailbox_code,
+                                     code_generation, created_at)
+             SELECT sha256(i::text::bytea), sha256(('s' || i)::bytea), sha256(('m' || i)::bytea),
+                    1, now() FROM generate_series(1, 25) i",
+            "INSERT INTO subscription (subscription_id, subscriber_id, newsletter_id, state,
+                 language, box_id, box_accepted_at, sealed, consent_event_id, row_mac, changed_at)
+             SELECT substr(sha256((s.id || '-' || n.id)::bytea), 1, 16), s.id, n.id, 1, 0,
+                    substr(sha256(s.id::text::bytea), 1, 16), now(),
+                    decode(repeat('01', 115), 'hex'), decode(repeat('05', 16), 'hex'),
+                    sha256('mac'), now()
+             FROM subscriber s CROSS JOIN newsletter n ORDER BY n.id, s.id DESC",
+        ] {
+            pool.execute(statement).await.unwrap();
+        }
+        Database::from_pool(pool.clone())
+    }
+
+    async fn approve(database: &Database) -> IssueNumber {
+        let issue = NewIssue {
+            newsletter: Slug::parse("news").unwrap(),
+            contents: vec![IssueContent {
+                language: Language::En,
+                subject: "Hello".into(),
+                preheader: String::new(),
+                markdown: "Hello.".into(),
+            }],
+            content_sha256: [1; 32],
+            message_date: NOW,
+            deadline: NOW.plus(Duration::from_hours(36)),
+            in_doubt_policy: InDoubtPolicy::Skip,
+        };
+        database.issues().approve(&issue, NOW).await.unwrap()
+    }
+
+    async fn number(pool: &PgPool, sql: &'static str) -> i64 {
+        pool.fetch_one(sql).await.unwrap().get(0)
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn an_audience_is_written_in_steps_and_each_reader_once(pool: PgPool) {
+        let database = audience(&pool).await;
+        let issue = approve(&database).await;
+        let fan_out = database.fan_out();
+        let mut steps = Vec::new();
+        loop {
+            let step = fan_out.step_of(10, NOW).await.unwrap();
+            if step == FanOutStep::Idle {
+                break;
+            }
+            steps.push(step);
+        }
+        assert_eq!(
+            steps,
+            [
+                FanOutStep::Added(issue, 10),
+                FanOutStep::Added(issue, 10),
+                FanOutStep::Complete(issue, 5)
+            ]
+        );
+        let once = "SELECT count(*) FROM delivery d JOIN subscription s ON s.id = d.subscription
+                    AND s.newsletter_id = 1 AND s.subscriber_id = d.subscriber_id";
+        assert_eq!(number(&pool, once).await, 25);
+        let chunks = "SELECT sum(n) FROM chunk c WHERE n = (
+            SELECT count(*) FROM delivery d WHERE d.chunk_no = c.chunk_no)";
+        assert_eq!(number(&pool, chunks).await, 25);
+        let hint = "SELECT body FROM outbox ORDER BY id LIMIT 1";
+        let body: String = pool.fetch_one(hint).await.unwrap().get(0);
+        assert_eq!(body, r#"{"v":1,"issue":1,"chunk":0}"#);
+        assert_eq!(database.chunks().take_hints().await.unwrap(), 3);
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn who_comes_after_the_first_step_waits_for_the_next_issue(pool: PgPool) {
+        let database = audience(&pool).await;
+        pool.execute("UPDATE subscription SET state = 2 WHERE subscriber_id = 3")
+            .await
+            .unwrap();
+        approve(&database).await;
+        let fan_out = database.fan_out();
+        fan_out.step_of(10, NOW).await.unwrap();
+        pool.execute(
+            "DELETE FROM subscription WHERE subscriber_id = 25 AND newsletter_id = 1;
+             INSERT INTO subscription (subscription_id, subscriber_id, newsletter_id, state,
+                 language, box_id, box_accepted_at, sealed, consent_event_id, row_mac, changed_at)
+             SELECT substr(sha256('new'), 1, 16), subscriber_id, 1, 1, 0, box_id, now(), sealed,
+                    consent_event_id, row_mac, now()
+             FROM subscription WHERE subscriber_id = 25 AND newsletter_id = 2",
+        )
+        .await
+        .unwrap();
+        while fan_out.step_of(10, NOW).await.unwrap() != FanOutStep::Idle {}
+        let missing = "SELECT count(*) FROM delivery WHERE subscriber_id IN (3, 25)";
+        assert_eq!(number(&pool, missing).await, 0);
+        assert_eq!(number(&pool, "SELECT count(*) FROM delivery").await, 23);
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn two_claims_share_a_chunk_and_no_row(pool: PgPool) {
+        let database = audience(&pool).await;
+        approve(&database).await;
+        database.fan_out().step(NOW).await.unwrap();
+        let chunk = database
+            .chunks()
+            .take_due(WORKER, NOW)
+            .await
+            .unwrap()
+            .unwrap();
+        let none = database.chunks().take_due(WORKER, NOW).await.unwrap();
+        assert!(none.is_none(), "one chunk, one owner");
+        let deliveries = database.deliveries();
+        let first = deliveries.claim(&chunk, 20, NOW).await.unwrap().deliveries;
+        let second = deliveries.claim(&chunk, 20, NOW).await.unwrap().deliveries;
+        assert_eq!((first.len(), second.len()), (20, 5));
+        assert!(
+            !database.chunks().close(&chunk).await.unwrap(),
+            "being attempted"
+        );
+        let late = crate::OwnedChunk {
+            epoch: chunk.epoch - 1,
+            ..chunk
+        };
+        let nothing = deliveries.claim(&late, 20, NOW).await.unwrap();
+        assert!(
+            nothing.deliveries.is_empty(),
+            "an owner of before claims nothing"
+        );
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn a_result_of_another_attempt_changes_nothing(pool: PgPool) {
+        let database = audience(&pool).await;
+        let issue = approve(&database).await;
+        database.fan_out().step(NOW).await.unwrap();
+        let chunk = database
+            .chunks()
+            .take_due(WORKER, NOW)
+            .await
+            .unwrap()
+            .unwrap();
+        let deliveries = database.deliveries();
+        let claim = deliveries.claim(&chunk, 25, NOW).await.unwrap().deliveries;
+        let key = claim[0].key;
+        let accepted = AttemptResult {
+            state: DeliveryState::Accepted,
+            code: Some(250),
+            enhanced: Some([2, 0, 0]),
+            not_before: None,
+            counts: true,
+        };
+        let mut others = [key; 3];
+        others[0].epoch += 1;
+        others[1].attempt += 1;
+        others[2].subscriber += 1_000;
+        for other in others {
+            let taken = deliveries.flush(WORKER, &[(other, accepted)], NOW).await;
+            assert_eq!(taken.unwrap(), 0, "{other:?}");
+        }
+        let stranger = WorkerId::new([8; 16]);
+        let taken = deliveries.flush(stranger, &[(key, accepted)], NOW).await;
+        assert_eq!(taken.unwrap(), 0);
+        let all: Vec<_> = claim.iter().map(|row| (row.key, accepted)).collect();
+        assert_eq!(deliveries.flush(WORKER, &all, NOW).await.unwrap(), 25);
+        assert_eq!(
+            deliveries.flush(WORKER, &all, NOW).await.unwrap(),
+            0,
+            "again"
+        );
+        assert_eq!(deliveries.release(WORKER, &[key], NOW).await.unwrap(), 0);
+        assert_eq!(
+            database.fan_out().finish(NOW).await.unwrap(),
+            0,
+            "chunk in hand"
+        );
+        assert!(database.chunks().close(&chunk).await.unwrap());
+        assert_eq!(database.fan_out().finish(NOW).await.unwrap(), 1);
+        let progress = database.issues().progress(issue).await.unwrap().unwrap();
+        assert_eq!(progress.state, IssueState::Finished);
+        assert_eq!(progress.counts.accepted, 25);
+        assert_eq!(database.issues().list(10).await.unwrap(), [progress]);
+    }
+}

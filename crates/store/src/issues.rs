@@ -426,3 +426,52 @@ pub(crate) fn language(number: i16, table: &'static str) -> Result<Language, Sto
 fn slug(text: &str) -> Result<Slug, StoreError> {
     Slug::parse(text).map_err(|NotASlug| StoreError::Inconsistent("newsletter"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(language: Language) -> IssueContent {
+        IssueContent {
+            language,
+            subject: "Hello".into(),
+            preheader: String::new(),
+            markdown: "Hello.".into(),
+        }
+    }
+
+    #[test]
+    fn an_issue_has_each_language_of_its_newsletter_once() {
+        let both = [content(Language::En), content(Language::Cy)];
+        assert!(languages_fit(&[0, 1], &both).is_ok());
+        assert!(languages_fit(&[1, 0], &both).is_ok());
+        assert!(matches!(
+            languages_fit(&[0, 1], &both[..1]),
+            Err(ApproveError::MissingLanguage(Language::Cy))
+        ));
+        assert!(matches!(
+            languages_fit(&[0], &both),
+            Err(ApproveError::UnwantedLanguage(Language::Cy))
+        ));
+        let twice = [content(Language::En), content(Language::En)];
+        assert!(matches!(
+            languages_fit(&[0], &twice),
+            Err(ApproveError::UnwantedLanguage(Language::En))
+        ));
+    }
+
+    #[test]
+    fn numbers_go_both_ways() {
+        for state in IssueState::ALL {
+            assert_eq!(IssueState::from_number(state.number()), Some(state));
+        }
+        assert_eq!(IssueState::from_number(8), None);
+        for policy in [
+            InDoubtPolicy::Skip,
+            InDoubtPolicy::Resend,
+            InDoubtPolicy::Hold,
+        ] {
+            assert_eq!(InDoubtPolicy::from_number(policy.number()), Some(policy));
+        }
+    }
+}
