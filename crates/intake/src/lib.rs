@@ -81,6 +81,7 @@ pub struct Doors {
 /// The role's routes, without a fallback and without [`page_frame::styles`]: the process that serves
 /// them adds both once, whatever else it serves.
 pub fn router(doors: Doors) -> Router {
+    describe_metrics();
     Router::new()
         .route("/", get(newsletter_pages::home).fallback(visit::only_get))
         .route(
@@ -111,6 +112,13 @@ pub fn router(doors: Doors) -> Router {
         .route(
             "/subscriptions",
             post(sign_up::accept).fallback(sign_up::only_post),
+        )
+        // A wildcard matches no empty rest.
+        .route(
+            "/confirm/",
+            get(confirm::show)
+                .post(confirm::press)
+                .fallback(confirm::only_get_and_post),
         )
         .route(
             "/confirm/{*rest}",
@@ -150,3 +158,14 @@ pub fn readiness(doors: &Doors) -> Vec<Check> {
 
 /// Bytes that the largest request takes in the spool, generously.
 const ROOM_FOR_ONE_REQUEST: u64 = 8 * 1024;
+
+fn describe_metrics() {
+    metrics::describe_counter!(
+        "letterbox_sign_ups_total",
+        "Sign-ups by outcome: accepted (safe in the spool), invalid, unavailable."
+    );
+    metrics::describe_counter!(
+        "letterbox_confirms_total",
+        "Presses of the confirm button by outcome: accepted, expired, invalid, unavailable."
+    );
+}

@@ -41,12 +41,14 @@ struct NotValidTemplate<'a> {
 /// bytes are the same for every cause and carry nothing of the link (`privacy.md` 4.4, ABU-06).
 #[must_use]
 pub fn broken_link(catalogue: &Catalogue, language: Language) -> Response {
-    let words = ProblemWords::in_language(language);
-    problem(
+    let page = &ProblemWords::in_language(language).broken_link;
+    let other_language = crate::other_language(None, language);
+    problem_page(
         catalogue,
         language,
         StatusCode::NOT_FOUND,
-        &words.broken_link,
+        page,
+        other_language,
     )
 }
 
@@ -149,11 +151,24 @@ pub fn text_line(status: StatusCode, line: &str) -> Response {
     response
 }
 
+/// A page that may be an answer to a POST, which has no other language at the same address: the link
+/// leads to the list instead.
 fn problem(
     catalogue: &Catalogue,
     language: Language,
     status: StatusCode,
     page: &ProblemPage,
+) -> Response {
+    let list = format!("/newsletters{}", crate::other_language(None, language));
+    problem_page(catalogue, language, status, page, list)
+}
+
+fn problem_page(
+    catalogue: &Catalogue,
+    language: Language,
+    status: StatusCode,
+    page: &ProblemPage,
+    other_language: String,
 ) -> Response {
     let main = ProblemTemplate {
         words: ProblemWords::in_language(language),
@@ -167,7 +182,7 @@ fn problem(
         language,
         title: page.heading,
         catalogue,
-        other_language: None,
+        other_language: Some(other_language),
         is_error: true,
     }
     .page(status, &main)

@@ -116,6 +116,7 @@ async fn every_link_that_does_not_verify_gets_the_same_page_and_line() {
         token.to_lowercase(),
         format!("/{token}"),
         format!("x/{token}"),
+        String::new(),
         "x".into(),
         "%ff".into(),
         "%zz".into(),
