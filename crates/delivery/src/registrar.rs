@@ -23,7 +23,10 @@ use std::time::{Duration, Instant};
 
 use domain::{Clock, Entropy, Timestamp};
 use service_runtime::Shutdown;
-use store::{Changes, Database, Dead, InboxId, RegistrarStore, SpoolTable, StoreError, Waiting};
+use store::{
+    Changes, Database, Dead, InboxId, Purge, Purged, RegistrarStore, SpoolTable, StoreError,
+    Waiting,
+};
 
 use self::reading::{Found, Reading};
 use self::working_set::{Inapplicable, WorkingSet, wanted};
@@ -40,12 +43,15 @@ const PAUSES: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(5);
 /// How often the marks are moved while nothing comes in.
 const MARKS: Duration = Duration::from_secs(1);
+/// How often what is due for deletion is deleted.
+const PURGE: Duration = Duration::from_mins(10);
 
 /// Applies requests. Several may run at once, in one process or in many.
 #[derive(Clone)]
 pub struct Registrar {
     store: RegistrarStore,
     spools: SpoolTable,
+    purge: Purge,
     keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -63,18 +69,20 @@ impl Registrar {
         Self {
             store: database.registrar(),
             spools: database.spools(),
+            purge: database.purge(),
             keys,
             clock,
             entropy,
         }
     }
 
-    /// Applies requests until the process stops. While the database is away it waits for it.
+    /// Applies requests, and deletes what is due, until the process stops. While the database is
+    /// away it waits for it.
     pub async fn run(self, shutdown: Shutdown) {
         let mut pause = *PAUSES.start();
-        let mut marked = Instant::now();
+        let mut last = Last::default();
         while !shutdown.is_stopping() {
-            let wait = match self.step(&mut marked).await {
+            let wait = match self.step(&mut last).await {
                 Ok(0) => {
                     pause = *PAUSES.start();
                     IDLE
@@ -94,13 +102,32 @@ impl Registrar {
         }
     }
 
-    async fn step(&self, marked: &mut Instant) -> Result<usize, StoreError> {
+    async fn step(&self, last: &mut Last) -> Result<usize, StoreError> {
         let applied = self.apply_batch().await?;
-        if applied > 0 || marked.elapsed() >= MARKS {
+        if applied > 0 || is_due(last.marks, MARKS) {
             self.spools.advance_marks().await?;
-            *marked = Instant::now();
+            last.marks = Some(Instant::now());
+        }
+        // Not in front of many requests that wait; and a failure must not slow down the next stop.
+        if applied < usize::from(BATCH) && is_due(last.purge, PURGE) {
+            last.purge = Some(Instant::now());
+            if let Err(error) = self.purge().await {
+                report(&error);
+            }
         }
         Ok(applied)
+    }
+
+    /// Deletes what the notices promise to delete, if its time has come.
+    ///
+    /// # Errors
+    /// Those of the database; what is left is deleted by the next call.
+    pub async fn purge(&self) -> Result<Purged, StoreError> {
+        let purged = self.purge.run(self.clock.now()).await?;
+        for (what, number) in purged.counts() {
+            metrics::counter!("letterbox_purged_total", "what" => what).increment(number);
+        }
+        Ok(purged)
     }
 
     /// Applies one batch, stops first. Gives the number of requests that left the inbox; 0 where it
@@ -198,6 +225,17 @@ impl Registrar {
         count(&outcome.kinds, &changes);
         Ok(left)
     }
+}
+
+/// When something was last done; never, after a start.
+#[derive(Debug, Default)]
+struct Last {
+    marks: Option<Instant>,
+    purge: Option<Instant>,
+}
+
+fn is_due(last: Option<Instant>, every: Duration) -> bool {
+    last.is_none_or(|last| last.elapsed() >= every)
 }
 
 /// What becomes of each request of a turn.

@@ -7,6 +7,7 @@
 //! | `error` | what can go wrong, by what to do about it |
 //! | `catalogue`, `operator_desk` | the body, newsletters and notices: read and changed |
 //! | `request_inbox`, `spools` | what web roles accepted and shipped, and how far each is applied |
+//! | `purge` | deleting what the notices promise to delete |
 //! | `registrar` | a batch of requests applied in one transaction; the ledger |
 //! | `issues` | issues: approved, watched, read by the sender |
 //! | `fan_out`, `chunks`, `deliveries` | an issue's audience: written down, taken by the chunk, claimed and settled |
@@ -28,6 +29,7 @@ mod fan_out;
 mod issues;
 mod mails;
 mod operator_desk;
+mod purge;
 mod registrar;
 mod request_inbox;
 mod spools;
@@ -48,6 +50,7 @@ pub use issues::{
 };
 pub use mails::{ClaimedMail, MailAttempt, MailClaim, MailResult, MailSender, MailStore};
 pub use operator_desk::{NewNewsletter, OperatorDesk};
+pub use purge::{Purge, Purged};
 pub use registrar::{
     Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, InboxId, Known,
     LedgerReader, Left, NewConsent, NewMail, NoticeRef, PendingSignUp, RegistrarStore,

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod any_order;
+mod deletion;
 mod exactly_once;
 mod rules;
 mod world;

@@ -18,24 +18,24 @@ use sqlx::PgPool;
 use store::{Codes, Database, InboxRow, Known, NewNewsletter, Wanted};
 use zeroize::Zeroizing;
 
-pub const BODY: BodyId = BodyId::new([0xb0; 16]);
-pub const SPOOL: SpoolId = SpoolId::new([0x50; 16]);
+pub(crate) const BODY: BodyId = BodyId::new([0xb0; 16]);
+pub(crate) const SPOOL: SpoolId = SpoolId::new([0x50; 16]);
 /// The key of every link in these tests.
-pub const TOKEN: TokenKey = TokenKey {
+pub(crate) const TOKEN: TokenKey = TokenKey {
     version: 1,
     kid: KeyId(1),
     state: KeyState::Current,
 };
 /// When everything begins.
-pub const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-pub struct World {
-    pub pool: PgPool,
-    pub database: Database,
-    pub keys: Arc<Keys>,
-    pub clock: Arc<ManualClock>,
-    pub newsletters: Vec<(Newsletter, NoticeHash)>,
-    pub registrar: Registrar,
+pub(crate) struct World {
+    pub(crate) pool: PgPool,
+    pub(crate) database: Database,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) newsletters: Vec<(Newsletter, NoticeHash)>,
+    pub(crate) registrar: Registrar,
     sealer: Sealer,
     last_seq: u64,
     last_event: u64,
@@ -43,14 +43,14 @@ pub struct World {
 
 /// A request with the id and the time that a role gave it.
 #[derive(Debug, Clone)]
-pub struct Accepted {
-    pub event_id: EventId,
-    pub at: Timestamp,
-    pub request: Request,
+pub(crate) struct Accepted {
+    pub(crate) event_id: EventId,
+    pub(crate) at: Timestamp,
+    pub(crate) request: Request,
 }
 
 /// So many seconds after the start.
-pub fn at(seconds: u64) -> Timestamp {
+pub(crate) fn at(seconds: u64) -> Timestamp {
     START.plus(Duration::from_secs(seconds))
 }
 
@@ -62,7 +62,7 @@ fn words(text: &str) -> Words {
 }
 
 impl World {
-    pub async fn new(pool: PgPool) -> Self {
+    pub(crate) async fn new(pool: PgPool) -> Self {
         let database = Database::from_pool(pool.clone());
         database.migrate(BODY, START).await.unwrap();
         let mut newsletters = Vec::new();
@@ -121,7 +121,7 @@ impl World {
         }
     }
 
-    pub fn event_id(&mut self) -> EventId {
+    pub(crate) fn event_id(&mut self) -> EventId {
         self.last_event += 1;
         let mut bytes = [0xee; 16];
         bytes[..8].copy_from_slice(&self.last_event.to_be_bytes());
@@ -129,7 +129,12 @@ impl World {
     }
 
     /// A sign-up of this address for newsletters by their place in `newsletters`.
-    pub fn sign_up(&mut self, address: &str, newsletters: &[usize], at: Timestamp) -> Accepted {
+    pub(crate) fn sign_up(
+        &mut self,
+        address: &str,
+        newsletters: &[usize],
+        at: Timestamp,
+    ) -> Accepted {
         let event_id = self.event_id();
         let address = EmailAddress::parse(address).unwrap();
         let sealed = self
@@ -165,7 +170,7 @@ impl World {
         }
     }
 
-    pub fn confirm(&mut self, sign_up: EventId, at: Timestamp) -> Accepted {
+    pub(crate) fn confirm(&mut self, sign_up: EventId, at: Timestamp) -> Accepted {
         let box_id = sign_up.into();
         self.accepted(
             at,
@@ -176,7 +181,7 @@ impl World {
         )
     }
 
-    pub fn not_me(&mut self, sign_up: EventId, at: Timestamp) -> Accepted {
+    pub(crate) fn not_me(&mut self, sign_up: EventId, at: Timestamp) -> Accepted {
         let box_id = sign_up.into();
         self.accepted(
             at,
@@ -187,7 +192,7 @@ impl World {
         )
     }
 
-    pub fn leave(&mut self, subscription_id: SubscriptionId, at: Timestamp) -> Accepted {
+    pub(crate) fn leave(&mut self, subscription_id: SubscriptionId, at: Timestamp) -> Accepted {
         self.accepted(
             at,
             Request::Unsubscribe(Unsubscribe {
@@ -199,7 +204,7 @@ impl World {
         )
     }
 
-    pub fn undo(&mut self, unsubscribe: EventId, at: Timestamp) -> Accepted {
+    pub(crate) fn undo(&mut self, unsubscribe: EventId, at: Timestamp) -> Accepted {
         self.accepted(
             at,
             Request::Undo(Undo {
@@ -210,7 +215,7 @@ impl World {
     }
 
     /// The rows that a shipper would put into the inbox next.
-    pub fn rows(&mut self, requests: &[Accepted]) -> Vec<InboxRow> {
+    pub(crate) fn rows(&mut self, requests: &[Accepted]) -> Vec<InboxRow> {
         requests
             .iter()
             .map(|accepted| {
@@ -220,19 +225,19 @@ impl World {
             .collect()
     }
 
-    pub async fn ship(&mut self, requests: &[Accepted]) -> Vec<InboxRow> {
+    pub(crate) async fn ship(&mut self, requests: &[Accepted]) -> Vec<InboxRow> {
         let rows = self.rows(requests);
         self.ship_rows(&rows).await;
         rows
     }
 
-    pub async fn ship_rows(&self, rows: &[InboxRow]) {
+    pub(crate) async fn ship_rows(&self, rows: &[InboxRow]) {
         let inbox = self.database.sign_up_inbox();
         inbox.ship(rows, START).await.unwrap();
     }
 
     /// Applies whatever is in the inbox.
-    pub async fn drain(&self) -> usize {
+    pub(crate) async fn drain(&self) -> usize {
         let mut all = 0;
         loop {
             match self.registrar.apply_batch().await.unwrap() {
@@ -242,13 +247,13 @@ impl World {
         }
     }
 
-    pub async fn apply(&mut self, requests: &[Accepted]) {
+    pub(crate) async fn apply(&mut self, requests: &[Accepted]) {
         self.ship(requests).await;
         self.drain().await;
     }
 
     /// What the tables know about an address and these sign-ups.
-    pub async fn known(&self, address: &str, boxes: &[EventId]) -> Known {
+    pub(crate) async fn known(&self, address: &str, boxes: &[EventId]) -> Known {
         let codes = self.codes(address);
         let wanted = Wanted {
             boxes: boxes.iter().map(|id| BoxId::from(*id)).collect(),
@@ -260,11 +265,11 @@ impl World {
         turn.load(&wanted, self.now()).await.unwrap()
     }
 
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         domain::Clock::now(self.clock.as_ref())
     }
 
-    pub fn codes(&self, address: &str) -> Codes {
+    pub(crate) fn codes(&self, address: &str) -> Codes {
         let codes = self
             .keys
             .address
@@ -278,21 +283,30 @@ impl World {
     }
 
     /// The id of this address's subscription to a newsletter.
-    pub async fn subscription_id(&self, address: &str, newsletter: usize) -> SubscriptionId {
+    pub(crate) async fn subscription_id(&self, address: &str, newsletter: usize) -> SubscriptionId {
         let index = self.codes(address).index;
         self.known(address, &[]).await.identities[&(index, self.newsletters[newsletter].0.number)]
     }
 
     /// Signs up and confirms.
-    pub async fn subscriber(&mut self, address: &str, newsletters: &[usize]) -> EventId {
-        let sign_up = self.sign_up(address, newsletters, START);
-        let confirm = self.confirm(sign_up.event_id, START);
+    pub(crate) async fn subscriber(&mut self, address: &str, newsletters: &[usize]) -> EventId {
+        self.subscriber_at(address, newsletters, START).await
+    }
+
+    pub(crate) async fn subscriber_at(
+        &mut self,
+        address: &str,
+        newsletters: &[usize],
+        at: Timestamp,
+    ) -> EventId {
+        let sign_up = self.sign_up(address, newsletters, at);
+        let confirm = self.confirm(sign_up.event_id, at);
         let id = sign_up.event_id;
         self.apply(&[sign_up, confirm]).await;
         id
     }
 
-    pub async fn ledger(&self) -> Vec<LedgerEntry> {
+    pub(crate) async fn ledger(&self) -> Vec<LedgerEntry> {
         let entries = self.database.ledger().entries_after(0, 100_000).await;
         let entries = entries.unwrap();
         for (place, (seq, _)) in entries.iter().enumerate() {
@@ -306,18 +320,18 @@ impl World {
         clippy::disallowed_methods,
         reason = "tests look where no room needs to look"
     )]
-    pub async fn number(&self, sql: &'static str) -> i64 {
+    pub(crate) async fn number(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
     }
 
     /// Whether the database refuses a statement.
     #[expect(clippy::disallowed_methods, reason = "tests try what no room does")]
-    pub async fn refuses(&self, sql: &'static str) -> bool {
+    pub(crate) async fn refuses(&self, sql: &'static str) -> bool {
         sqlx::query(sql).execute(&self.pool).await.is_err()
     }
 }
 
-pub fn row(seq: u64, accepted: &Accepted) -> InboxRow {
+pub(crate) fn row(seq: u64, accepted: &Accepted) -> InboxRow {
     let body = spool::record::encode_body(seq, accepted.event_id, accepted.at, &accepted.request);
     InboxRow {
         spool_id: SPOOL,
