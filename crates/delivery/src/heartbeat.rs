@@ -93,7 +93,9 @@ impl Heartbeat {
                 tracing::error!(
                     tick,
                     seen = state_dir.tick(),
-                    "the database went back in time: sending is locked"
+                    "the database went back in time, so it may not know who left since: sending is \
+                     locked. Once every spool has shipped again, remove the file tick from the \
+                     worker's folder and start it anew"
                 );
                 fence.lock();
             }

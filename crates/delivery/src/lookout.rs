@@ -96,17 +96,29 @@ impl Lookout {
     ) -> Result<(), StoreError> {
         // What commits after this moment may be missing from the answer.
         let asked = Instant::now();
-        let seq = self.view().seq;
         let barrier = store.barrier(clock.now()).await?;
-        let news = store.stops_since(seq).await?;
+        let mut seq = self.view().seq;
+        let mut subscriptions = Vec::new();
+        let mut unnamed = false;
+        loop {
+            let news = store.stops_since(seq).await?;
+            subscriptions.extend(news.subscriptions);
+            unnamed |= news.unnamed;
+            // a look that is not at the end of the ledger is no look
+            let at_the_end = seq.is_none() || seq == Some(news.seq);
+            seq = Some(news.seq);
+            if at_the_end {
+                break;
+            }
+        }
         let answered = Instant::now();
         let mut view = self.view();
         view.barrier = Some(barrier);
-        view.seq = Some(news.seq);
-        for subscription in news.subscriptions {
+        view.seq = seq;
+        for subscription in subscriptions {
             view.stops.insert(subscription, answered);
         }
-        if news.unnamed {
+        if unnamed {
             view.unnamed = Some(answered);
         }
         view.stops.retain(|_, seen| seen.elapsed() < MEMORY);

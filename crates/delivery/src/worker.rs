@@ -132,8 +132,20 @@ impl Worker {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(crate) fn lookout(&self) -> Arc<Lookout> {
+        Arc::clone(&self.sender.lookout)
+    }
+
     /// Starts everything that runs for as long as the process.
     pub(crate) fn spawn(self, shutdown: &Shutdown) {
+        // an alert on an increase needs a value to increase from
+        for alarm in [
+            "letterbox_row_mac_failures_total",
+            "letterbox_fence_trips_total",
+        ] {
+            metrics::counter!(alarm).increment(0);
+        }
         let sender = self.sender;
         let (source, hints) = WorkSource::tables(self.database.chunks(), self.database.mails());
         let heartbeat = Heartbeat {

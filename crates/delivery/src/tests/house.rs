@@ -9,7 +9,7 @@ use address_seal::{Purpose, Sealer};
 use domain::{
     Body, BodyId, BoxId, Channel, Choice, Clock, Confirm, CountingEntropy, EmailAddress, Entropy,
     EventId, IssueNumber, KeyId, KeyState, Language, LawfulBasis, ManualClock, Method, Newsletter,
-    Request, SignUp, Slug, SpoolId, Timestamp, TokenKey, Unsubscribe, Words,
+    Request, SignUp, Slug, SpoolId, SubscriptionId, Timestamp, TokenKey, Unsubscribe, Words,
 };
 use link_token::{LinkClass, LinkKeys, LinkMaster};
 use mail::Transport;
@@ -203,15 +203,16 @@ impl House {
     }
 
     /// The n-th subscriber's unsubscribe from an issue, accepted and applied.
-    pub(super) async fn unsubscribe(&self, nth: usize) {
+    pub(super) async fn unsubscribe(&self, nth: usize) -> SubscriptionId {
         let rows = self
             .pool
             .fetch_all("SELECT subscription_id FROM subscription ORDER BY subscriber_id")
             .await
             .unwrap();
         let id: Vec<u8> = rows[nth].get(0);
+        let subscription_id = id.as_slice().try_into().unwrap();
         let leave = Unsubscribe {
-            subscription_id: id.as_slice().try_into().unwrap(),
+            subscription_id,
             issue: IssueNumber(1),
             method: Method::PageButton,
             token: TOKEN,
@@ -219,6 +220,7 @@ impl House {
         let event_id = EventId::new(self.entropy.sixteen());
         self.ship(event_id, &Request::Unsubscribe(leave)).await;
         self.apply().await;
+        subscription_id
     }
 
     // --- issues

@@ -14,6 +14,8 @@ use tokio::sync::watch;
 pub(super) enum Order {
     /// Answer `RCPT` with this.
     Refuse(&'static str),
+    /// Wait for [`Relay::release`] before the answer to `RCPT`.
+    HoldRcpt,
     /// Wait for [`Relay::release`] before the answer to the dot.
     HoldDot,
     /// Close the connection after the dot, without an answer.
@@ -154,6 +156,10 @@ async fn converse(
             seen.tried.lock().unwrap().push(recipient.clone());
             match order_for(seen, &recipient) {
                 Some(Order::Refuse(answer)) => answer,
+                Some(Order::HoldRcpt) => {
+                    gate.wait_for(|open| *open).await.ok();
+                    "250 2.1.5 fine"
+                }
                 _ => "250 2.1.5 fine",
             }
         } else if command == "DATA" {

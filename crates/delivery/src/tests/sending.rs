@@ -98,6 +98,36 @@ async fn who_leaves_while_the_issue_goes_out_gets_no_copy(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
+async fn who_leaves_while_the_relay_thinks_is_cut_before_the_dot(pool: PgPool) {
+    let house = House::open(pool).await;
+    let readers = house.readers(2).await;
+    let relay = Relay::start().await;
+    relay.order(&readers[0], Order::HoldRcpt);
+    let issue = house.fan_out(InDoubtPolicy::Skip).await;
+    let worker = house.open_worker(relay.transport());
+    worker.recover().await.unwrap();
+    let lookout = worker.lookout();
+    let shutdown = service_runtime::Shutdown::new();
+    worker.spawn(&shutdown);
+    house
+        .until("RCPT is out", async || relay.was_tried(&readers[0]))
+        .await;
+    let before = tokio::time::Instant::now();
+    let left = house.unsubscribe(0).await;
+    house
+        .until("the stop is seen", async || {
+            lookout.changed_since(left, before, tokio::time::Instant::now())
+        })
+        .await;
+    relay.release();
+    let done = house.finished(issue).await;
+    stop(shutdown).await;
+    assert!(!relay.was_dotted(&readers[0]));
+    assert_eq!(house.states().await, [SUPPRESSED, ACCEPTED]);
+    assert_eq!(done.counts.suppressed, 1);
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_suppressed_address_gets_nothing(pool: PgPool) {
     let house = House::open(pool).await;
     let readers = house.readers(3).await;
