@@ -36,7 +36,8 @@ pub enum OpenError {
     },
 }
 
-/// Why a request was not accepted. Both are a 503 with `Retry-After`; nothing was promised.
+/// Why a request was not accepted. Both are a 503 with `Retry-After`. Nothing was promised, in either
+/// way: a record whose sync failed can turn out to be whole at the next start, and is applied then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AcceptError {
     /// The limit of the spool is reached: what is in it must be applied first.

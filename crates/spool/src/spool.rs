@@ -118,6 +118,11 @@ impl Spool {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn inner_state(&self) -> std::sync::MutexGuard<'_, crate::shared::State> {
+        self.inner.shared.state()
+    }
+
     /// The spool's id, made with its folder.
     #[must_use]
     pub fn spool_id(&self) -> SpoolId {

@@ -2,6 +2,7 @@
 
 mod finish;
 mod limits;
+mod model;
 mod properties;
 mod recovery;
 mod vectors;
