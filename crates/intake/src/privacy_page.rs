@@ -21,7 +21,8 @@ struct PrivacyMain<'a> {
 }
 
 struct OnPage<'a> {
-    slug: &'a str,
+    /// The slug, if there is a page to link to.
+    slug: Option<&'a str>,
     name: Said<'a>,
     basis: &'static str,
     kept: String,
@@ -64,7 +65,7 @@ fn on_page<'a>(
     language: Language,
 ) -> OnPage<'a> {
     OnPage {
-        slug: newsletter.slug.as_str(),
+        slug: newsletter.open.then_some(newsletter.slug.as_str()),
         name: said(&newsletter.name, language),
         basis: match newsletter.lawful_basis {
             LawfulBasis::Consent => words.consent,

@@ -7,6 +7,7 @@
 )]
 
 mod confirm;
+mod observed;
 mod pages;
 mod refusals;
 mod sign_up;

@@ -218,9 +218,3 @@ async fn head_is_get_without_a_body() {
     let answer = Role::new().send(request).await;
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ""));
 }
-
-#[test]
-fn a_role_is_ready_with_a_catalogue_and_room_in_its_spool() {
-    let names = |role: &Role| intake::readiness(&role.doors).len();
-    assert_eq!(names(&Role::new()), 2);
-}

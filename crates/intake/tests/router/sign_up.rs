@@ -89,6 +89,23 @@ async fn json_is_accepted_with_the_same_bytes_for_every_address() {
 }
 
 #[tokio::test]
+async fn a_form_that_prefers_json_is_answered_in_json() {
+    let role = Role::new();
+    let hash = notice(1, Language::En);
+    let request = Request::post("/subscriptions")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::ACCEPT, "application/json")
+        .body(HttpBody::from(format!(
+            "email=a%40b.example&newsletter=council-news&notice={hash}"
+        )))
+        .unwrap();
+    let answer = role.send(request).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    assert_eq!(answer.json()["status"], "accepted");
+    assert_eq!(only_sign_up(&role).1.channel, Channel::Web);
+}
+
+#[tokio::test]
 async fn several_newsletters_are_one_request_with_the_notice_of_each() {
     let role = Role::new();
     let answer = role
