@@ -81,12 +81,20 @@ pub(crate) struct UpOptions {
     )]
     pub(crate) listen: SocketAddr,
 
-    /// How residents reach this installation: links in mails start with it [default: http://LISTEN]
-    #[arg(long, value_name = "URL", env = "LETTERBOX_BASE_URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "LETTERBOX_BASE_URL",
+        help = "How residents reach this installation: links in mails start with it [default: http://LISTEN]"
+    )]
     pub(crate) base_url: Option<String>,
 
-    /// The mail relay: smtps://host[:465], or smtp://host[:587] with STARTTLS (plain text to loopback only)
-    #[arg(long, value_name = "URL", env = "LETTERBOX_SMTP")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "LETTERBOX_SMTP",
+        help = "The mail relay: smtps://host[:465], or smtp://host[:587] with STARTTLS (plain text to loopback only)"
+    )]
     pub(crate) smtp: Option<String>,
 
     /// User name at the relay
@@ -102,8 +110,12 @@ pub(crate) struct UpOptions {
     #[arg(long, value_name = "FILE", env = "LETTERBOX_SMTP_USER_FILE")]
     pub(crate) smtp_user_file: Option<PathBuf>,
 
-    /// File with the password at the relay, readable by its owner only; or set LETTERBOX_SMTP_PASSWORD
-    #[arg(long, value_name = "FILE", env = "LETTERBOX_SMTP_PASSWORD_FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LETTERBOX_SMTP_PASSWORD_FILE",
+        help = "File with the password at the relay, readable by its owner only; or set LETTERBOX_SMTP_PASSWORD"
+    )]
     pub(crate) smtp_password_file: Option<PathBuf>,
 
     /// Only from the environment: refused on the command line, where every user could read it
@@ -127,8 +139,12 @@ pub(crate) struct UpOptions {
     #[arg(long)]
     pub(crate) no_example: bool,
 
-    /// Folder with initdb, pg_ctl and postgres (15 or newer) [default: looked for, else downloaded]
-    #[arg(long, value_name = "DIR", env = "LETTERBOX_POSTGRES_BIN")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "LETTERBOX_POSTGRES_BIN",
+        help = "Folder with initdb, pg_ctl and postgres (15 or newer) [default: looked for, else downloaded]"
+    )]
     pub(crate) postgres_bin: Option<PathBuf>,
 
     /// What to log to standard error: error, warn, info, debug, trace, or rules like info,store=debug

@@ -1,5 +1,6 @@
 //! The line that says how far an issue is: the issue equation, the rate and the time left.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -88,7 +89,7 @@ pub(crate) fn describe(state: &str, counts: &IssueCounts, rate: Option<f64>) -> 
             reason = "an estimate for people to read"
         )]
         let left = (counts.waiting as f64 / rate).ceil().min(1e9) as u64;
-        text.push_str(&format!(", {rate:.0} a second, {} left", duration(left)));
+        let _ = write!(text, ", {rate:.0} a second, {} left", duration(left));
     }
     text
 }

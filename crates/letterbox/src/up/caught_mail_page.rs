@@ -250,7 +250,9 @@ fn pieces(text: &str) -> Vec<Piece> {
         .min()
     {
         let tail = &rest[start..];
-        let end = tail.find([' ', '\r', '\n', '<', '>', '"']).unwrap_or(tail.len());
+        let end = tail
+            .find([' ', '\r', '\n', '<', '>', '"'])
+            .unwrap_or(tail.len());
         // A closing bracket or full stop belongs to the sentence.
         let url = tail[..end].trim_end_matches(['.', ',', ')', ';']);
         found.push(Piece::Text(rest[..start].to_owned()));

@@ -12,9 +12,10 @@ use address_open::{AddressKeys, Opener};
 use address_seal::Sealer;
 use anyhow::Context;
 use axum::Router;
-use domain::{Clock, Entropy};
-use link_token::{LinkClass, LinkKeys};
+use domain::{BodyId, Clock};
+use link_token::{FormStampKey, LinkClass, LinkKeys};
 use mail::Transport;
+use service_runtime::admin::Check;
 use service_runtime::metrics_page::{self, MetricsPage};
 use service_runtime::{
     OsEntropy, ServerLimits, Shutdown, SystemClock, access_log, admin, http_server, loopback,
@@ -48,6 +49,8 @@ pub(crate) async fn run(
     listener: TcpListener,
 ) -> anyhow::Result<()> {
     let metrics = metrics_page::install().context("metrics cannot be collected")?;
+    let shutdown = Shutdown::new();
+    metrics.keep_small(&shutdown);
     let postgres = PrivatePostgres::start(
         &data.postgres(),
         &data.run(),
@@ -59,7 +62,6 @@ pub(crate) async fn run(
         "PostgreSQL",
         &format!("unix socket only, programs: {}", postgres.description()),
     );
-    let shutdown = Shutdown::new();
     let served = serve(
         &settings, &data, keys, listener, metrics, &postgres, &shutdown,
     )
@@ -93,100 +95,28 @@ async fn serve(
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
-    postgres.create_database().await?;
-    let connection = postgres.connection();
-    let database = Database::connect(&connect_settings(&connection))
-        .await
-        .context("the private PostgreSQL does not answer")?;
-    database
-        .migrate(keys.body_id, clock.now())
-        .await
-        .context("the database could not be brought up to date")?;
-    if settings.example {
-        examples::set_up(&database, clock.now()).await?;
-    }
+    let database = open_database(settings, keys.body_id, postgres, &*clock).await?;
     let catalogue = CatalogueCopy::load(data.catalogue());
     catalogue
         .refresh(&database.catalogue())
         .await
         .context("the catalogue cannot be read")?;
-    operate::announce(data, &connection, &settings.base_url)?;
+    operate::announce(data, &postgres.connection(), &settings.base_url)?;
 
-    let sign_ups = open_spool(data.spool("intake"), settings.spool_limit, None, &clock)?;
-    let stops = open_spool(
-        data.spool("unsubscribe"),
-        STOP_LIMIT,
-        Some(STOP_ARCHIVE),
-        &clock,
-    )?;
-    let derived = Derived::from(keys)?;
-    let public = intake::router(intake::Doors {
-        sealer: derived.sealer,
-        join: derived.join.clone(),
-        form_stamp: derived.form_stamp,
-        spool: sign_ups.clone(),
-        catalogue: catalogue.clone(),
-        clock: Arc::clone(&clock),
-        entropy: Arc::clone(&entropy),
-        base_url: settings.base_url.clone(),
-    })
-    .merge(unsubscribe::router(unsubscribe::Doors {
-        leave: derived.leave.clone(),
-        spool: stops.clone(),
-        catalogue: catalogue.clone(),
-        entropy: Arc::clone(&entropy),
-    }));
-    summary::part("intake", "takes sign-ups; cannot open an address");
-    summary::part("unsubscribe", "works while the database is away");
-
+    let spools = Spools::open(settings, data, &clock)?;
+    let (web_keys, worker_keys) = share_out(keys)?;
+    let (public, checks) = web_roles(settings, web_keys, &spools, &catalogue, &clock);
     shutdown.spawn(
         "catalogue",
         catalogue
             .clone()
             .keep_fresh(database.catalogue(), shutdown.clone()),
     );
-    for (spool, role, holds_stops) in [(stops, "unsubscribe", true), (sign_ups, "intake", false)] {
-        let shipper = Shipper::new(
-            spool,
-            database.sign_up_inbox(),
-            database.spools(),
-            role,
-            holds_stops,
-            Arc::clone(&clock),
-        );
-        shutdown.spawn("shipper", shipper.run(shutdown.clone()));
-    }
-    let transport = match &settings.smtp {
-        Some(relay) => Transport::smtp(relay.clone())
-            .map_err(|error| SettingsError::new(format!("--smtp: {error}")))?,
-        None => Transport::caught(data.caught_mail()).context("mail cannot be caught")?,
-    };
-    let keys = delivery::Keys {
-        opener: derived.opener,
-        address: derived.address,
-        leave: derived.leave,
-        join: derived.join,
-    };
-    let worker = delivery::Settings {
-        base_url: settings.base_url.clone(),
-        state_dir: data.state(),
-        connections: usize::from(settings.connections),
-    };
-    delivery::run(&database, keys, transport, worker, clock, entropy, shutdown)
-        .context("the delivery worker does not start")?;
-    let relay = settings.smtp.as_ref().map_or_else(
-        || format!("mail is caught in {}", data.caught_mail().display()),
-        |relay| format!("mail goes to {} port {}", relay.host, relay.port),
-    );
-    summary::part("delivery", &relay);
+    spools.ship(&database, &clock, shutdown);
+    start_delivery(settings, data, &database, worker_keys, clock, shutdown)?;
 
-    let slug = catalogue
-        .current()
-        .open_newsletters()
-        .next()
-        .map(|newsletter| newsletter.slug.to_string());
-    let router = with_private_pages(settings, data, &catalogue, public, metrics, shutdown);
+    let private = admin::router(metrics, checks, shutdown);
+    let router = with_private_pages(settings, data, &catalogue, public, private);
     let listener =
         tokio::net::TcpListener::from_std(listener).context("the listener cannot be used")?;
     http_server::serve(
@@ -195,7 +125,100 @@ async fn serve(
         ServerLimits::default(),
         shutdown,
     );
-    summary::ready(settings, data, slug.as_deref());
+    summary::ready(
+        settings,
+        data,
+        catalogue.current().open_newsletters().next(),
+    );
+    Ok(())
+}
+
+/// The database with its tables up to date and, on the first start of a trial, the examples in it.
+async fn open_database(
+    settings: &UpSettings,
+    body_id: BodyId,
+    postgres: &PrivatePostgres,
+    clock: &dyn Clock,
+) -> anyhow::Result<Database> {
+    postgres.create_database().await?;
+    let database = Database::connect(&connect_settings(&postgres.connection()))
+        .await
+        .context("the private PostgreSQL does not answer")?;
+    database
+        .migrate(body_id, clock.now())
+        .await
+        .context("the database could not be brought up to date")?;
+    if settings.example {
+        examples::set_up(&database, clock.now()).await?;
+    }
+    Ok(database)
+}
+
+/// The two web roles on one router, and what makes them ready.
+fn web_roles(
+    settings: &UpSettings,
+    keys: WebKeys,
+    spools: &Spools,
+    catalogue: &CatalogueCopy,
+    clock: &Arc<dyn Clock>,
+) -> (Router, Vec<Check>) {
+    let doors = intake::Doors {
+        sealer: keys.sealer,
+        join: keys.join,
+        form_stamp: keys.form_stamp,
+        spool: spools.sign_ups.clone(),
+        catalogue: catalogue.clone(),
+        clock: Arc::clone(clock),
+        entropy: Arc::new(OsEntropy),
+        base_url: settings.base_url.clone(),
+    };
+    let checks = intake::readiness(&doors);
+    let router = intake::router(doors).merge(unsubscribe::router(unsubscribe::Doors {
+        leave: keys.leave,
+        spool: spools.stops.clone(),
+        catalogue: catalogue.clone(),
+        entropy: Arc::new(OsEntropy),
+    }));
+    summary::part("intake", "takes sign-ups; cannot open an address");
+    summary::part("unsubscribe", "works while the database is away");
+    (router, checks)
+}
+
+fn start_delivery(
+    settings: &UpSettings,
+    data: &DataFolder,
+    database: &Database,
+    keys: delivery::Keys,
+    clock: Arc<dyn Clock>,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
+    let (transport, described) = match &settings.smtp {
+        Some(relay) => (
+            Transport::smtp(relay.clone())
+                .map_err(|error| SettingsError::new(format!("--smtp: {error}")))?,
+            format!("mail goes to {} port {}", relay.host, relay.port),
+        ),
+        None => (
+            Transport::caught(data.caught_mail()).context("mail cannot be caught")?,
+            format!("mail is caught in {}", data.caught_mail().display()),
+        ),
+    };
+    let worker = delivery::Settings {
+        base_url: settings.base_url.clone(),
+        state_dir: data.state(),
+        connections: usize::from(settings.connections),
+    };
+    delivery::run(
+        database,
+        keys,
+        transport,
+        worker,
+        clock,
+        Arc::new(OsEntropy),
+        shutdown,
+    )
+    .context("the delivery worker does not start")?;
+    summary::part("delivery", &described);
     Ok(())
 }
 
@@ -205,10 +228,8 @@ fn with_private_pages(
     data: &DataFolder,
     catalogue: &CatalogueCopy,
     public: Router,
-    metrics: MetricsPage,
-    shutdown: &Shutdown,
+    mut private: Router,
 ) -> Router {
-    let mut private = admin::router(metrics, Vec::new(), shutdown);
     if settings.smtp.is_none() {
         private = private.merge(caught_mail_page::router(
             data.caught_mail(),
@@ -233,54 +254,89 @@ fn connect_settings(connection: &Connection) -> ConnectSettings {
     }
 }
 
-fn open_spool(
-    folder: PathBuf,
-    limit_bytes: u64,
-    keep_archive: Option<Duration>,
-    clock: &Arc<dyn Clock>,
-) -> anyhow::Result<Spool> {
-    let shown = folder.display().to_string();
-    let settings = SpoolSettings {
-        folder,
-        limit_bytes,
-        keep_archive,
-    };
-    Spool::open(settings, Arc::clone(clock), &OsEntropy)
-        .with_context(|| format!("the spool {shown} cannot be opened"))
+/// The web roles' spools: stops have a folder and a limit of their own.
+struct Spools {
+    sign_ups: Spool,
+    stops: Spool,
 }
 
-/// The keys as the parts may hold them.
-struct Derived {
-    sealer: Sealer,
-    opener: Opener,
-    address: AddressKeys,
-    leave: LinkKeys,
-    join: LinkKeys,
-    form_stamp: link_token::FormStampKey,
-}
-
-impl Derived {
-    fn from(keys: KeyFiles) -> anyhow::Result<Self> {
-        let body = keys.body_id;
-        let newest = keys.sealing.last().context("there is no sealing key")?;
-        let sealer =
-            Sealer::new(body, newest.kid, newest.public).context("the sealing key is broken")?;
+impl Spools {
+    fn open(
+        settings: &UpSettings,
+        data: &DataFolder,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let open = |folder: PathBuf, limit_bytes: u64, keep_archive: Option<Duration>| {
+            let shown = folder.display().to_string();
+            let settings = SpoolSettings {
+                folder,
+                limit_bytes,
+                keep_archive,
+            };
+            Spool::open(settings, Arc::clone(clock), &OsEntropy)
+                .with_context(|| format!("the spool {shown} cannot be opened"))
+        };
         Ok(Self {
-            sealer,
-            opener: Opener::new(
-                body,
-                keys.sealing
-                    .into_iter()
-                    .map(|key| (key.kid, key.secret))
-                    .collect(),
-            ),
-            address: AddressKeys::derive(body, &keys.address)
-                .context("the address keys are broken")?,
-            leave: LinkKeys::derive(LinkClass::Leave, body, &keys.links)
-                .context("the link keys are broken")?,
-            join: LinkKeys::derive(LinkClass::Join, body, &keys.links)
-                .context("the link keys are broken")?,
-            form_stamp: keys.form_stamp,
+            sign_ups: open(data.spool("intake"), settings.spool_limit, None)?,
+            stops: open(data.spool("unsubscribe"), STOP_LIMIT, Some(STOP_ARCHIVE))?,
         })
     }
+
+    /// Starts a shipper for each, stops first.
+    fn ship(self, database: &Database, clock: &Arc<dyn Clock>, shutdown: &Shutdown) {
+        for (spool, role, holds_stops) in [
+            (self.stops, "unsubscribe", true),
+            (self.sign_ups, "intake", false),
+        ] {
+            let shipper = Shipper::new(
+                spool,
+                database.sign_up_inbox(),
+                database.spools(),
+                role,
+                holds_stops,
+                Arc::clone(clock),
+            );
+            shutdown.spawn("shipper", shipper.run(shutdown.clone()));
+        }
+    }
+}
+
+/// What the web roles may hold: nothing that opens an address.
+struct WebKeys {
+    sealer: Sealer,
+    join: LinkKeys,
+    leave: LinkKeys,
+    form_stamp: FormStampKey,
+}
+
+/// Derives each part's keys from the masters, which nobody gets.
+fn share_out(keys: KeyFiles) -> anyhow::Result<(WebKeys, delivery::Keys)> {
+    let body = keys.body_id;
+    let newest = keys.sealing.last().context("there is no sealing key")?;
+    let sealer =
+        Sealer::new(body, newest.kid, newest.public).context("the sealing key is broken")?;
+    let links =
+        |class| LinkKeys::derive(class, body, &keys.links).context("the link keys are broken");
+    let (leave, join) = (links(LinkClass::Leave)?, links(LinkClass::Join)?);
+    let address =
+        AddressKeys::derive(body, &keys.address).context("the address keys are broken")?;
+    let opening = keys
+        .sealing
+        .into_iter()
+        .map(|key| (key.kid, key.secret))
+        .collect();
+    Ok((
+        WebKeys {
+            sealer,
+            join: join.clone(),
+            leave: leave.clone(),
+            form_stamp: keys.form_stamp,
+        },
+        delivery::Keys {
+            opener: Opener::new(body, opening),
+            address,
+            leave,
+            join,
+        },
+    ))
 }

@@ -230,7 +230,7 @@ fn socket_folder(run: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             let found = fs::symlink_metadata(&short)
                 .with_context(|| format!("cannot read {}", short.display()))?;
-            if found.is_dir() && found.uid() == metadata.uid() && found.mode() & 0o077 == 0 {
+            if found.is_dir() && found.uid() == metadata.uid() && found.mode() & 0o777 == 0o700 {
                 Ok(short)
             } else {
                 Err(SettingsError::new(format!(

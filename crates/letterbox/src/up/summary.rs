@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use domain::{Language, Newsletter};
+
 use crate::data_folder::DataFolder;
 use crate::up::settings::UpSettings;
 
@@ -19,15 +21,18 @@ pub(crate) fn line(text: &str) {
 }
 
 /// The addresses to open and the next commands.
-pub(crate) fn ready(settings: &UpSettings, data: &DataFolder, slug: Option<&str>) {
+pub(crate) fn ready(settings: &UpSettings, data: &DataFolder, newsletter: Option<&Newsletter>) {
     let base = &settings.base_url;
     let local = format!("http://{}", settings.listen);
     line("");
     line(&format!("Ready: {base}"));
     line("");
     line(&format!("  Newsletters   {base}/newsletters"));
-    if let Some(slug) = slug {
-        line(&format!("  Sign up       {base}/newsletters/{slug}"));
+    if let Some(newsletter) = newsletter {
+        line(&format!(
+            "  Sign up       {base}/newsletters/{}",
+            newsletter.slug
+        ));
     }
     if settings.smtp.is_none() {
         line(&format!(
@@ -36,49 +41,66 @@ pub(crate) fn ready(settings: &UpSettings, data: &DataFolder, slug: Option<&str>
     }
     line(&format!("  Metrics       {local}/metrics"));
     line("");
-    let program = program();
-    let data_option = format!("--data {}", quoted(data.root()));
-    let examples = data.examples();
-    match slug {
-        Some(slug) => {
-            line("Try next, in a browser or in another terminal:");
-            line("  1. Sign up:");
-            line(&format!(
-                "       curl -d email=me@example.org -d newsletter={slug} -d notice=$(curl -s {base}/newsletters/{slug} | grep -om1 '[0-9a-f]\\{{64\\}}') {base}/subscriptions"
-            ));
-            if settings.smtp.is_none() {
-                line(&format!(
-                    "  2. Open {local}/caught-mail, follow the link, press the button."
-                ));
-            } else {
-                line("  2. Open the mail, follow the link, press the button.");
-            }
-            line("  3. Send an issue:");
-            line(&format!(
-                "       {program} issue send {} --welsh {} --newsletter {slug} {data_option}",
-                quoted(&examples.join("first-issue.md")),
-                quoted(&examples.join("first-issue.cy.md"))
-            ));
-            line(
-                "  4. Unsubscribe by the link at the bottom of the issue, then send another: it goes to nobody.",
-            );
-        }
-        None => {
-            line(
-                "Next, in another terminal: say who sends, and add a newsletter. Change these examples first:",
-            );
-            line(&format!(
-                "  {program} body set {} {data_option}",
-                quoted(&examples.join("body.toml"))
-            ));
-            line(&format!(
-                "  {program} newsletter add {} {data_option}",
-                quoted(&examples.join("newsletter.toml"))
-            ));
-        }
+    match newsletter {
+        Some(newsletter) => what_to_try(settings, data, newsletter),
+        None => what_to_set_up(data),
     }
     line("");
     line("Ctrl-C stops everything. The next start goes on with the same data.");
+}
+
+/// The story, with the issue that ships with the program.
+fn what_to_try(settings: &UpSettings, data: &DataFolder, newsletter: &Newsletter) {
+    let (base, slug) = (&settings.base_url, &newsletter.slug);
+    let welsh = if newsletter.languages.contains(&Language::Cy) {
+        format!(
+            " --welsh {}",
+            quoted(&data.examples().join("first-issue.cy.md"))
+        )
+    } else {
+        String::new()
+    };
+    line("Try next, in a browser or in another terminal:");
+    line("  1. Sign up:");
+    line(&format!(
+        "       curl -d email=me@example.org -d newsletter={slug} -d notice=$(curl -s {base}/newsletters/{slug} | grep -om1 '[0-9a-f]\\{{64\\}}') {base}/subscriptions"
+    ));
+    if settings.smtp.is_none() {
+        line(&format!(
+            "  2. Open http://{}/caught-mail, follow the link, press the button.",
+            settings.listen
+        ));
+    } else {
+        line("  2. Open the mail, follow the link, press the button.");
+    }
+    line("  3. Send an issue:");
+    line(&format!(
+        "       {} issue send {}{welsh} --newsletter {slug} --data {}",
+        program(),
+        quoted(&data.examples().join("first-issue.md")),
+        quoted(data.root())
+    ));
+    line(
+        "  4. Unsubscribe by the link at the bottom of the issue, then send another: it goes to nobody.",
+    );
+}
+
+/// What is missing before anybody can sign up.
+fn what_to_set_up(data: &DataFolder) {
+    line(
+        "Next, in another terminal: say who sends, and add a newsletter. Change these examples first:",
+    );
+    for (command, file) in [
+        ("body set", "body.toml"),
+        ("newsletter add", "newsletter.toml"),
+    ] {
+        line(&format!(
+            "  {} {command} {} --data {}",
+            program(),
+            quoted(&data.examples().join(file)),
+            quoted(data.root())
+        ));
+    }
 }
 
 /// How to call this program again.
