@@ -3,12 +3,10 @@
 
 use std::collections::HashSet;
 
-use domain::{
-    BoxId, DeliveryState, EventId, IssueNumber, Language, NewsletterNumber, RowMac, SealedAddress,
-    SubscriptionId, Timestamp, WorkerId,
-};
+use domain::{DeliveryState, IssueNumber, Timestamp, WorkerId};
 
 use crate::chunks::OwnedChunk;
+use crate::sealed_person::{PersonColumns, SealedPerson};
 use crate::{Database, StoreError, columns};
 
 /// One attempt at one delivery. A result that names another attempt than the row does is refused.
@@ -31,28 +29,6 @@ pub struct ClaimedDelivery {
     pub key: DeliveryAttempt,
     /// The person, unless a column of the row has a length that no code of ours writes.
     pub person: Option<SealedPerson>,
-}
-
-/// What the sender needs to know of a subscription. Every field goes into the row MAC, so that a
-/// row somebody edited is found out.
-#[derive(Debug, Clone)]
-pub struct SealedPerson {
-    /// Whose consent this is.
-    pub subscription_id: SubscriptionId,
-    /// The newsletter that the consent is for.
-    pub newsletter: NewsletterNumber,
-    /// The request that brought the address.
-    pub box_id: BoxId,
-    /// The address, sealed.
-    pub sealed: SealedAddress,
-    /// Binds all of these to each other.
-    pub row_mac: RowMac,
-    /// The state that the MAC covers.
-    pub state: u8,
-    /// The consent that the MAC covers; none while pending.
-    pub consent_event_id: Option<EventId>,
-    /// The language for mails.
-    pub language: Language,
 }
 
 /// What one claim brought.
@@ -93,9 +69,6 @@ pub struct Resolved {
 pub struct DeliveryStore {
     pub(crate) database: Database,
 }
-
-const DELIVERY: &str = "delivery";
-const SUBSCRIPTION: &str = "subscription";
 
 impl Database {
     /// Claiming deliveries and writing down their results.
@@ -335,70 +308,6 @@ impl DeliveryStore {
         .await?;
         Ok(released.rows_affected())
     }
-
-    /// Gives back everything attempted in a chunk: for a claim whose answer was lost on the wire,
-    /// while nothing of that chunk is in hand.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn release_chunk(
-        &self,
-        chunk: &OwnedChunk,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let released = sqlx::query!(
-            "UPDATE delivery SET state = 0, attempt = attempt - 1, updated_at = $5
-             WHERE issue_id = $1 AND chunk_no = $2 AND state = 1 AND epoch = $3 AND worker = $4",
-            i64::from(chunk.issue.0),
-            chunk.chunk,
-            chunk.epoch,
-            chunk.worker.as_bytes(),
-            columns::moment(now),
-        )
-        .execute(&self.database.pool)
-        .await?;
-        Ok(released.rows_affected())
-    }
-
-    /// What this worker is attempting, by the database: after a crash, or where the commit of a claim
-    /// was lost on the wire.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn attempting(&self, worker: WorkerId) -> Result<Vec<DeliveryAttempt>, StoreError> {
-        sqlx::query!(
-            "SELECT d.issue_id, d.subscriber_id, d.epoch, d.attempt FROM chunk c
-             JOIN delivery d ON d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no
-             WHERE c.owner = $1 AND c.state = 1 AND d.state = 1 AND d.worker = $1",
-            worker.as_bytes(),
-        )
-        .fetch_all(&self.database.pool)
-        .await?
-        .into_iter()
-        .map(|row| {
-            Ok(DeliveryAttempt {
-                issue: IssueNumber(columns::number(row.issue_id, DELIVERY)?),
-                subscriber: row.subscriber_id,
-                epoch: row.epoch,
-                attempt: row.attempt,
-            })
-        })
-        .collect()
-    }
-
-    /// The part after the `@` in the Message-IDs of an issue.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn sender_address(&self, issue: IssueNumber) -> Result<Option<String>, StoreError> {
-        Ok(sqlx::query_scalar!(
-            "SELECT n.sender_address FROM issue i JOIN newsletter n ON n.id = i.newsletter_id
-             WHERE i.id = $1",
-            i64::from(issue.0)
-        )
-        .fetch_optional(&self.database.pool)
-        .await?)
-    }
 }
 
 /// Columns for `unnest`.
@@ -430,41 +339,4 @@ impl Keys {
 /// An enhanced code as it is written: `5.1.1`.
 pub(crate) fn dotted([class, subject, detail]: [u8; 3]) -> String {
     format!("{class}.{subject}.{detail}")
-}
-
-/// The columns of a [`SealedPerson`], as they come.
-pub(crate) struct PersonColumns {
-    pub(crate) subscription_id: Option<Vec<u8>>,
-    pub(crate) newsletter: Option<i64>,
-    pub(crate) box_id: Option<Vec<u8>>,
-    pub(crate) sealed: Option<Vec<u8>>,
-    pub(crate) row_mac: Option<Vec<u8>>,
-    pub(crate) state: Option<i16>,
-    pub(crate) consent_event_id: Option<Vec<u8>>,
-    pub(crate) language: Option<i16>,
-}
-
-impl PersonColumns {
-    pub(crate) fn read(self) -> Result<SealedPerson, StoreError> {
-        const MISSING: StoreError = StoreError::Inconsistent(SUBSCRIPTION);
-        let consent = self.consent_event_id.ok_or(MISSING)?;
-        // 16 zero bytes stand for "none yet" in the row MAC, and so in the column
-        let consent_event_id = match consent.as_slice() {
-            zeros if zeros == [0; 16] => None,
-            id => Some(columns::id(id, SUBSCRIPTION)?),
-        };
-        Ok(SealedPerson {
-            subscription_id: columns::id(&self.subscription_id.ok_or(MISSING)?, SUBSCRIPTION)?,
-            newsletter: NewsletterNumber(columns::number(
-                self.newsletter.ok_or(MISSING)?,
-                SUBSCRIPTION,
-            )?),
-            box_id: columns::id(&self.box_id.ok_or(MISSING)?, SUBSCRIPTION)?,
-            sealed: SealedAddress::from_bytes(self.sealed.ok_or(MISSING)?).map_err(|_| MISSING)?,
-            row_mac: RowMac::new(columns::bytes(&self.row_mac.ok_or(MISSING)?, SUBSCRIPTION)?),
-            state: columns::number(self.state.ok_or(MISSING)?, SUBSCRIPTION)?,
-            consent_event_id,
-            language: crate::issues::language(self.language.ok_or(MISSING)?, SUBSCRIPTION)?,
-        })
-    }
 }

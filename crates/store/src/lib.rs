@@ -9,9 +9,11 @@
 //! | `request_inbox`, `spools` | what web roles accepted and shipped, and how far each is applied |
 //! | `purge` | deleting what the notices promise to delete |
 //! | `registrar` | a batch of requests applied in one transaction; the ledger |
-//! | `issues` | issues: approved, watched, read by the sender |
+//! | `issues`, `issue_states` | issues: approved, watched, read by the sender |
 //! | `fan_out`, `chunks`, `deliveries` | an issue's audience: written down, taken by the chunk, claimed and settled |
+//! | `sealed_person` | the person behind either, still sealed |
 //! | `mails` | one-to-one mails, claimed and settled alike |
+//! | `recovery` | what a worker asks after a crash |
 //! | `sweeps` | barrier, doubts, deadlines, dead workers |
 //! | `workers` | heartbeats |
 //! | `columns` | from and to the types of columns |
@@ -26,12 +28,15 @@ mod connect;
 mod deliveries;
 mod error;
 mod fan_out;
+mod issue_states;
 mod issues;
 mod mails;
 mod operator_desk;
 mod purge;
+mod recovery;
 mod registrar;
 mod request_inbox;
+mod sealed_person;
 mod spools;
 mod sweeps;
 mod workers;
@@ -40,23 +45,23 @@ pub use catalogue::CatalogueReader;
 pub use chunks::{ChunkTable, OwnedChunk};
 pub use connect::{ConnectSettings, Database, Host, MIGRATOR};
 pub use deliveries::{
-    AttemptResult, Claim, ClaimedDelivery, DeliveryAttempt, DeliveryStore, Resolved, SealedPerson,
+    AttemptResult, Claim, ClaimedDelivery, DeliveryAttempt, DeliveryStore, Resolved,
 };
 pub use error::StoreError;
 pub use fan_out::{CHUNK_SIZE, FAN_OUT_STEP, FanOut, FanOutStep};
-pub use issues::{
-    ApproveError, InDoubtPolicy, IssueContent, IssueDesk, IssueProgress, IssueState, IssueToSend,
-    NewIssue,
-};
-pub use mails::{ClaimedMail, MailAttempt, MailClaim, MailResult, MailSender, MailStore};
+pub use issue_states::{InDoubtPolicy, IssueState};
+pub use issues::{ApproveError, IssueContent, IssueDesk, IssueProgress, IssueToSend, NewIssue};
+pub use mails::{ClaimedMail, MailAttempt, MailClaim, MailResult, MailStore};
 pub use operator_desk::{NewNewsletter, OperatorDesk};
 pub use purge::{Purge, Purged};
+pub use recovery::MailSender;
 pub use registrar::{
     Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, InboxId, Known,
     LedgerReader, Left, NewConsent, NewMail, NoticeRef, PendingSignUp, RegistrarStore,
     SubscriptionRow, Suppression, Turn, Undone, UnsubscribeRow, Waiting, Wanted, Withdrawal,
 };
 pub use request_inbox::{InboxRow, RequestInbox};
+pub use sealed_person::SealedPerson;
 pub use spools::SpoolTable;
 pub use sweeps::{Barrier, RecentStops};
 pub use workers::{Beat, WorkerPulse, WorkerTable};

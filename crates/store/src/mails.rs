@@ -8,7 +8,8 @@ use domain::{
     BoxId, CONFIRMATION_DAYS, MailKind, NewsletterNumber, SubscriptionId, Timestamp, WorkerId,
 };
 
-use crate::deliveries::{AttemptResult, PersonColumns, SealedPerson, dotted};
+use crate::deliveries::{AttemptResult, dotted};
+use crate::sealed_person::{PersonColumns, SealedPerson};
 use crate::{Database, StoreError, columns};
 
 /// One attempt at one mail.
@@ -64,15 +65,6 @@ pub struct MailResult {
     pub sent_at: Timestamp,
     /// Its Message-ID, for the consent record; none where that is not known any more.
     pub message_id: Option<String>,
-}
-
-/// What a replayed journal needs for the Message-ID of a mail.
-#[derive(Debug, Clone)]
-pub struct MailSender {
-    /// The request that it answers.
-    pub box_id: BoxId,
-    /// The mailbox that it is sent from.
-    pub sender_address: String,
 }
 
 /// The table of one-to-one mails.
@@ -214,23 +206,6 @@ impl MailStore {
             ))
         })
         .collect()
-    }
-
-    /// Gives back everything that this worker is attempting: for a claim whose answer was lost,
-    /// while nothing else is in hand.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn release_all(&self, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {
-        let released = sqlx::query!(
-            "UPDATE mail SET state = 0, attempt = attempt - 1, updated_at = $2
-             WHERE worker = $1 AND state = 1",
-            worker.as_bytes(),
-            columns::moment(now),
-        )
-        .execute(&self.database.pool)
-        .await?;
-        Ok(released.rows_affected())
     }
 
     /// Which of these claimed mails still have their reason: the last look before `MAIL FROM`.
@@ -375,46 +350,5 @@ impl MailStore {
         .execute(&self.database.pool)
         .await?;
         Ok(released.rows_affected())
-    }
-
-    /// What this worker is attempting, by the database.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn attempting(&self, worker: WorkerId) -> Result<Vec<MailAttempt>, StoreError> {
-        Ok(sqlx::query!(
-            "SELECT id, epoch, attempt FROM mail WHERE worker = $1 AND state = 1",
-            worker.as_bytes(),
-        )
-        .fetch_all(&self.database.pool)
-        .await?
-        .into_iter()
-        .map(|row| MailAttempt {
-            mail: row.id,
-            epoch: row.epoch,
-            attempt: row.attempt,
-        })
-        .collect())
-    }
-
-    /// Who a mail came from, for its Message-ID.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn sender(&self, mail: i64) -> Result<Option<MailSender>, StoreError> {
-        let row = sqlx::query!(
-            "SELECT m.box_id, n.sender_address FROM mail m
-             JOIN newsletter n ON n.id = m.newsletter_ids[1] WHERE m.id = $1",
-            mail
-        )
-        .fetch_optional(&self.database.pool)
-        .await?;
-        row.map(|row| {
-            Ok(MailSender {
-                box_id: columns::id(&row.box_id, MAIL)?,
-                sender_address: row.sender_address,
-            })
-        })
-        .transpose()
     }
 }
