@@ -81,7 +81,7 @@ async fn what_is_set_is_what_is_read(pool: PgPool) {
         .unwrap();
     let catalogue = database.catalogue().read().await.unwrap();
     assert_eq!(catalogue.body, Some(body("Example Council")));
-    assert_eq!(catalogue.newsletters, [added.clone()]);
+    assert_eq!(catalogue.newsletters, std::slice::from_ref(&added));
     assert_eq!(added.languages, [Language::En, Language::Cy]);
     let notice = catalogue.current_notice(&added, Language::Cy).unwrap();
     assert_eq!(notice.language, Language::Cy);

@@ -62,7 +62,8 @@ fn a_password_is_not_printed() {
 #[sqlx::test(migrator = "store::MIGRATOR")]
 #[expect(clippy::disallowed_methods, reason = "tests cause what no room does")]
 async fn failures_are_told_apart_by_what_to_do(pool: PgPool) {
-    let cases: [(&str, fn(&StoreError) -> bool); 5] = [
+    type Check = fn(&StoreError) -> bool;
+    let cases: [(&str, Check); 5] = [
         ("SELECT pg_terminate_backend(pg_backend_pid())", |error| {
             matches!(error, StoreError::Unavailable(_))
         }),
