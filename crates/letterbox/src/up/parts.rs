@@ -12,7 +12,9 @@ use address_open::{AddressKeys, Opener};
 use address_seal::Sealer;
 use anyhow::Context;
 use axum::Router;
-use domain::{BodyId, Clock};
+use axum::extract::RawQuery;
+use axum::http::{HeaderMap, header};
+use domain::{BodyId, Clock, Language};
 use link_token::{FormStampKey, LinkClass, LinkKeys};
 use mail::Transport;
 use service_runtime::admin::Check;
@@ -240,7 +242,13 @@ fn with_private_pages(
     public
         .merge(page_frame::styles())
         .merge(loopback::only(private))
-        .fallback(async move || page_frame::not_found(&for_missing.current(), domain::Language::En))
+        .fallback(async move |RawQuery(query): RawQuery, headers: HeaderMap| {
+            let accepted = headers
+                .get(header::ACCEPT_LANGUAGE)
+                .and_then(|value| value.to_str().ok());
+            let language = page_frame::language_from(query.as_deref(), accepted, Language::En);
+            page_frame::not_found(&for_missing.current(), language)
+        })
 }
 
 fn connect_settings(connection: &Connection) -> ConnectSettings {
