@@ -92,8 +92,27 @@ impl Connection {
         message: &[u8],
         before_dot: impl FnOnce() -> bool + Send,
     ) -> Outcome {
+        self.send_unless_stopped(envelope, message, || true, before_dot)
+            .await
+    }
+
+    /// As [`Self::send`], with one look more: `before_data` is called when the relay has taken the
+    /// recipient, however long it took for that. `false` says no `DATA` and keeps the connection
+    /// ([`Outcome::NotSent`]).
+    pub async fn send_unless_stopped(
+        &mut self,
+        envelope: &Envelope<'_>,
+        message: &[u8],
+        before_data: impl FnOnce() -> bool + Send,
+        before_dot: impl FnOnce() -> bool + Send,
+    ) -> Outcome {
         match &mut self.0 {
-            Line::Smtp(connection) => connection.send(envelope, message, before_dot).await,
+            Line::Smtp(connection) => {
+                connection
+                    .send(envelope, message, before_data, before_dot)
+                    .await
+            }
+            Line::Caught(_) if !before_data() => Outcome::NotSent("stopped"),
             Line::Caught(folder) => folder.deliver(envelope, message, before_dot).await,
         }
     }

@@ -44,6 +44,7 @@ impl SmtpConnection {
         &mut self,
         envelope: &Envelope<'_>,
         message: &[u8],
+        before_data: impl FnOnce() -> bool + Send,
         before_dot: impl FnOnce() -> bool + Send,
     ) -> Outcome {
         let Some(mut line) = self.line.take() else {
@@ -55,7 +56,9 @@ impl SmtpConnection {
             patience: self.patience,
             is_fresh: self.is_fresh,
         };
-        let ended = exchange.run(envelope, message, before_dot).await;
+        let ended = exchange
+            .run(envelope, message, before_data, before_dot)
+            .await;
         self.is_fresh = false;
         match ended {
             Ok(outcome) => {
@@ -88,6 +91,7 @@ impl Exchange<'_> {
         mut self,
         envelope: &Envelope<'_>,
         message: &[u8],
+        before_data: impl FnOnce() -> bool + Send,
         before_dot: impl FnOnce() -> bool + Send,
     ) -> Ended {
         let recipient = envelope.recipient.smtp_path();
@@ -122,6 +126,10 @@ impl Exchange<'_> {
         let rcpt = zeroize::Zeroizing::new(format!("RCPT TO:<{}>\r\n", recipient.as_str()));
         if let Some(ended) = self.ask(Stage::Rcpt, rcpt.as_bytes()).await {
             return ended;
+        }
+        // The next message begins with RSET, which ends this one.
+        if !before_data() {
+            return Ok(Outcome::NotSent("stopped"));
         }
         if let Some(ended) = self.ask(Stage::DataCmd, b"DATA\r\n").await {
             return ended;

@@ -312,7 +312,13 @@ async fn whatever_the_segments_the_verdict_is_the_relays() {
     let transport = transport(&relay);
     let mut connection = transport.connect().await.unwrap();
     let mut heard = Vec::new();
+    let mut attempts = 0;
     while heard.len() < 1_000 {
+        attempts += 1;
+        assert!(
+            attempts <= 2_000,
+            "a connection in doubt is used again and again"
+        );
         if !connection.is_usable() {
             connection = transport.connect().await.unwrap();
         }
