@@ -1,7 +1,8 @@
 //! One message to one recipient: the same steps for an issue and for a confirmation.
 //!
-//! `MAIL FROM` … body, then the last look from memory, then the journal, then the dot. What happens
-//! before the dot can be cut at any time; after it the reply is waited for, however long it takes.
+//! `MAIL FROM`, `RCPT TO`, a look from memory, `DATA`, the text, another look, the journal, the dot.
+//! What happens before the dot can be cut at any time; after it the reply is waited for, however long
+//! it takes.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,19 +88,24 @@ async fn try_once(
     };
     let dotted = AtomicBool::new(false);
     let cut = OnceLock::new();
-    let before_dot = || match may_end(sender, ready, looked_at) {
-        Ok(()) => {
-            dotted.store(true, Ordering::SeqCst);
-            true
-        }
+    let unless_cut = |look: Result<(), Cut>| match look {
+        Ok(()) => true,
         Err(why) => {
             cut.get_or_init(|| why);
             false
         }
     };
+    let before_data = || unless_cut(may_go_on(sender, ready, looked_at));
+    let before_dot = || {
+        let go =
+            unless_cut(may_go_on(sender, ready, looked_at).and_then(|()| write_dot(sender, ready)));
+        dotted.store(go, Ordering::SeqCst);
+        go
+    };
     let begin = Instant::now();
     let outcome = {
-        let sending = connection.send(&envelope, &ready.message, before_dot);
+        let sending =
+            connection.send_unless_stopped(&envelope, &ready.message, before_data, before_dot);
         tokio::pin!(sending);
         tokio::select! {
             biased;
@@ -125,14 +131,13 @@ async fn try_once(
     Tried::Ended(outcome)
 }
 
-/// Whether the dot may go out, in the last moment in which it can be held back. Yes is written down
-/// first.
-fn may_end(sender: &Sender, ready: &Ready, looked_at: Instant) -> Result<(), Cut> {
-    let now = sender.clock.now();
+/// Whether `DATA`, and then the dot, may go out: asked from memory in the last moment before each,
+/// however long the relay took until then.
+fn may_go_on(sender: &Sender, ready: &Ready, looked_at: Instant) -> Result<(), Cut> {
     if !sender.fence.may_send(Instant::now()) {
         return Err(Cut::Fence);
     }
-    if now >= ready.deadline {
+    if sender.clock.now() >= ready.deadline {
         return Err(Cut::Deadline);
     }
     if let Some(subscription) = ready.subscription
@@ -142,9 +147,14 @@ fn may_end(sender: &Sender, ready: &Ready, looked_at: Instant) -> Result<(), Cut
     {
         return Err(Cut::Stop);
     }
+    Ok(())
+}
+
+/// Writes down that the dot goes out; only then may it.
+fn write_dot(sender: &Sender, ready: &Ready) -> Result<(), Cut> {
     sender
         .journal
-        .dot(ready.attempt, ready.subject, now)
+        .dot(ready.attempt, ready.subject, sender.clock.now())
         .map_err(|error| {
             tracing::error!(%error, "nothing is sent that cannot be written down first");
             Cut::Journal

@@ -35,6 +35,8 @@ struct Seen {
     accepted: Mutex<Vec<String>>,
     /// Recipients of every `RCPT`.
     tried: Mutex<Vec<String>>,
+    /// Recipients for whom `DATA` was said.
+    told: Mutex<Vec<String>>,
     /// Recipients whose dot was read.
     dotted: Mutex<Vec<String>>,
     orders: Mutex<HashMap<String, Order>>,
@@ -118,6 +120,15 @@ impl Relay {
             .any(|tried| tried == recipient)
     }
 
+    pub(super) fn was_told(&self, recipient: &str) -> bool {
+        self.seen
+            .told
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|told| told == recipient)
+    }
+
     pub(super) fn was_dotted(&self, recipient: &str) -> bool {
         self.seen
             .dotted
@@ -163,6 +174,7 @@ async fn converse(
                 _ => "250 2.1.5 fine",
             }
         } else if command == "DATA" {
+            seen.told.lock().unwrap().push(recipient.clone());
             stream.write_all(b"354 go on\r\n").await?;
             loop {
                 let mut text = Vec::new();
