@@ -41,7 +41,9 @@ async fn the_copy_survives_the_database(pool: PgPool) {
     let reader = database.catalogue();
     assert!(copy.refresh(&reader).await.unwrap());
     assert!(copy.has_any(), "an empty catalogue is one");
+    fs::remove_file(&path).unwrap();
     assert!(!copy.refresh(&reader).await.unwrap());
+    assert!(!path.exists(), "nothing changed, nothing is written");
     database
         .operator()
         .set_body(&body("Sir Gwent"), START)
