@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use address_open::RowFields;
 use domain::{
-    BoxId, EventId, Request, SignUpFact, SubscriptionId, SubscriptionState, UnsubscribeFact,
-    state_of,
+    BoxId, EventId, SignUpFact, SubscriptionId, SubscriptionState, UnsubscribeFact, state_of,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -35,13 +34,13 @@ struct Scenario {
 
 fn scenario() -> impl Strategy<Value = Scenario> {
     let step = prop_oneof![
-        2 => any::<bool>().prop_map(|both| Step::SignUp { both }),
-        3 => (0..4usize).prop_map(|sign_up| Step::Confirm { sign_up }),
-        1 => (0..4usize).prop_map(|sign_up| Step::NotMe { sign_up }),
+        3 => any::<bool>().prop_map(|both| Step::SignUp { both }),
+        3 => (0..7usize).prop_map(|sign_up| Step::Confirm { sign_up }),
+        2 => (0..7usize).prop_map(|sign_up| Step::NotMe { sign_up }),
         3 => (0..2usize).prop_map(|newsletter| Step::Leave { newsletter }),
         2 => (0..4usize).prop_map(|leave| Step::Undo { leave }),
     ];
-    prop::collection::vec((step, 1..9u64), 1..14).prop_flat_map(|steps| {
+    prop::collection::vec((step, 1..9u64), 3..18).prop_flat_map(|steps| {
         let order = prop::collection::vec((any::<u32>(), any::<bool>()), steps.len());
         let orders = prop::collection::vec(order, 3);
         (Just(steps), orders).prop_map(|(steps, orders)| Scenario { steps, orders })
@@ -59,6 +58,14 @@ struct Told {
     requests: Vec<Accepted>,
     facts: [Facts; 2],
     boxes: Vec<EventId>,
+}
+
+/// One of the sign-ups so far; the first one, whose end would end the story, less often.
+fn nth_box(boxes: &[EventId], place: usize) -> EventId {
+    match (place, boxes.len()) {
+        (0, _) | (_, 1) => boxes[0],
+        (place, all) => boxes[1 + (place - 1) % (all - 1)],
+    }
 }
 
 /// The requests of a scenario for this address, whose subscriptions have these ids, and the facts
@@ -96,7 +103,7 @@ fn tell(
                 request
             }
             Step::Confirm { sign_up } => {
-                let id = boxes[sign_up % boxes.len()];
+                let id = nth_box(&boxes, *sign_up);
                 for facts in &mut facts {
                     facts
                         .sign_ups
@@ -106,7 +113,7 @@ fn tell(
                 world.confirm(id, when)
             }
             Step::NotMe { sign_up } => {
-                let id = boxes[sign_up % boxes.len()];
+                let id = nth_box(&boxes, *sign_up);
                 for facts in &mut facts {
                     facts
                         .sign_ups
@@ -291,5 +298,4 @@ fn a_scenario_can_contain_every_kind_of_step() {
         }
     }
     assert!(kinds.iter().all(|count| *count > 5), "{kinds:?}");
-    let _: fn(Request) -> bool = |request| request.is_stop();
 }

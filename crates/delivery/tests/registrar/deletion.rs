@@ -51,7 +51,7 @@ async fn an_address_goes_when_the_notice_says_and_the_person_with_the_last_one(p
     world.apply(std::slice::from_ref(&first)).await;
     world
         .clock
-        .set(at(0).plus(30 * DAY - Duration::from_millis(1)));
+        .set(at(0).plus(30 * DAY).minus(Duration::from_millis(1)));
     assert_eq!(world.registrar.purge().await.unwrap().addresses, 0);
     world.clock.set(at(0).plus(30 * DAY));
     let purged = world.registrar.purge().await.unwrap();

@@ -1,6 +1,7 @@
 //! Each request takes effect once, whoever ships it how often and however many registrars run.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use delivery::registrar::Registrar;
 use domain::{CountingEntropy, Effect, Method};
@@ -206,4 +207,25 @@ async fn a_request_that_the_tables_refuse_holds_up_no_other(pool: PgPool) {
     assert_eq!(world.number("SELECT count(*) FROM sign_up").await, 4);
     assert_eq!(world.number("SELECT count(*) FROM dead_request").await, 1);
     assert_eq!(world.number("SELECT count(*) FROM request_inbox").await, 0);
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_running_registrar_applies_marks_and_stops_when_asked(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let spools = world.database.spools();
+    spools.register(SPOOL, "intake", true, at(0)).await.unwrap();
+    let shutdown = service_runtime::Shutdown::new();
+    shutdown.spawn("registrar", world.registrar.clone().run(shutdown.clone()));
+    let sign_up = world.sign_up("ada@example.org", &[0], at(0));
+    let confirm = world.confirm(sign_up.event_id, at(1));
+    world.ship(&[sign_up, confirm]).await;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while spools.beat(SPOOL, None, at(1)).await.unwrap() != Some(2) {
+        assert!(Instant::now() < deadline, "the mark does not move");
+        tokio::task::yield_now().await;
+    }
+    let active = "SELECT count(*) FROM subscription WHERE state = 1";
+    assert_eq!(world.number(active).await, 1);
+    let finished = shutdown.finish(Duration::from_secs(10)).await;
+    assert_eq!((finished.cut_short, finished.task_panicked), (0, false));
 }

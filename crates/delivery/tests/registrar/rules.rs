@@ -224,6 +224,31 @@ async fn not_me_ends_what_the_sign_up_started_and_the_mailbox_is_left_in_peace(p
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_later_sign_up_that_is_disowned_leaves_the_earlier_one_in_force(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let first = world.subscriber("ada@example.org", &[0]).await;
+    let second = world.sign_up("ADA@example.org", &[0], at(10));
+    let confirm = world.confirm(second.event_id, at(11));
+    let not_me = world.not_me(second.event_id, at(12));
+    let second_id = second.event_id;
+    let row =
+        async |world: &World| world.known("ada@example.org", &[]).await.subscriptions[0].clone();
+    let before = row(&world).await;
+    world.apply(&[second, confirm]).await;
+    let between = row(&world).await;
+    assert_eq!((between.state, between.box_id), (1, second_id.into()));
+    world.apply(&[not_me]).await;
+    assert_eq!(
+        row(&world).await,
+        before,
+        "box, address and MAC of the first"
+    );
+    assert_eq!(before.box_id, first.into());
+    let ledger = world.ledger().await;
+    assert_eq!(ledger[0].effect, Effect::None, "nothing stopped");
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn not_me_about_a_waiting_sign_up_deletes_it(pool: PgPool) {
     let mut world = World::new(pool).await;
     let sign_up = world.sign_up("ada@example.org", &[0], at(0));
