@@ -25,7 +25,7 @@ const IMPORTS: &str = "
     service-runtime: domain
     shipper: domain service-runtime spool store
     intake: address-seal domain link-token page-frame service-runtime shipper spool
-    unsubscribe: domain link-token page-frame service-runtime shipper spool
+    unsubscribe: domain link-token page-frame shipper spool
     delivery: address-open address-seal domain issue-text link-token mail service-runtime spool store
     letterbox: address-open address-seal delivery domain intake issue-text link-token mail
         page-frame service-runtime shipper spool store unsubscribe

@@ -1,13 +1,13 @@
 //! Chromium without JavaScript, driven over WebDriver (<https://www.w3.org/TR/webdriver2/>).
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::Web;
+use crate::letterbox::free_port;
+use crate::{DEADLINE, Web, wait_until};
 
 /// The key of an element in WebDriver's JSON.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -30,20 +30,23 @@ impl Browser {
         let profile = tempfile::Builder::new()
             .prefix("letterbox-browser-")
             .tempdir()?;
-        let mut driver = Command::new("chromedriver")
-            .args(["--port=0", "--silent"])
+        let port = free_port()?;
+        let driver = Command::new("chromedriver")
+            .args([&format!("--port={port}"), "--silent"])
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .context("chromedriver (Debian's package chromium-driver)")?;
-        let port = port_of(&mut driver);
         let mut browser = Self {
             driver,
-            web: Web::new(&format!("http://127.0.0.1:{}", port?)),
+            web: Web::new(&format!("http://127.0.0.1:{port}")),
             session: String::new(),
             profile,
         };
+        wait_until("chromedriver to answer", DEADLINE, || {
+            Ok(browser.web.get("/status").is_ok())
+        })?;
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -193,16 +196,4 @@ impl Drop for Browser {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
-}
-
-/// The port that the driver chose: it says so in one of its first lines.
-fn port_of(driver: &mut Child) -> Result<u16> {
-    let output = driver.stdout.take().context("no output")?;
-    for line in BufReader::new(output).lines() {
-        let line = line?;
-        if let Some((_, port)) = line.split_once("started successfully on port ") {
-            return Ok(port.trim_end_matches('.').parse()?);
-        }
-    }
-    anyhow::bail!("chromedriver named no port")
 }

@@ -33,6 +33,19 @@ impl Form {
         self
     }
 
+    /// Where it goes from the page at this address.
+    #[must_use]
+    pub fn target(&self, page: &str) -> String {
+        if self.action.is_empty() {
+            page.to_owned()
+        } else if self.action.starts_with('?') {
+            let path = page.split('?').next().unwrap_or_default();
+            format!("{path}{}", self.action)
+        } else {
+            self.action.clone()
+        }
+    }
+
     /// Its fields, for [`Web::post_form`](crate::Web::post_form).
     #[must_use]
     pub fn pairs(&self) -> Vec<(&str, &str)> {

@@ -313,7 +313,7 @@ fn pid_of(process: &Child) -> Result<Pid> {
 
 /// A port that nothing uses, below those that the system gives to connections, so that no connection
 /// takes it between two starts.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 100)? * 100;
     for _ in 0..1000 {

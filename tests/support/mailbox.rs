@@ -164,7 +164,7 @@ impl Mailbox {
         Self(folder)
     }
 
-    /// All messages, by file name.
+    /// All messages, in the order in which they came.
     ///
     /// # Errors
     /// A file that is no message.
@@ -177,7 +177,8 @@ impl Mailbox {
                     || path.is_err()
             })
             .collect::<Result<_>>()?;
-        paths.sort();
+        let age = |path: &PathBuf| path.metadata().and_then(|about| about.modified()).ok();
+        paths.sort_by_cached_key(|path| (age(path), path.clone()));
         paths
             .iter()
             .map(|path| Mail::parse(path, std::fs::read(path)?))

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{Form, Letterbox, Mail, forms};
+use crate::{Form, Letterbox, Mail, forms, text_of};
 
 /// A person with an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,31 +52,29 @@ impl Resident {
         self.press(letterbox, &confirm_link(mail)?, "/confirm/")
     }
 
-    /// Opens a page and presses the button of its first form below this path.
+    /// Opens a page and presses the button of its first form that posts to this path.
     ///
     /// # Errors
     /// Page or button did not work.
     pub fn press(&self, letterbox: &Letterbox, link: &str, path: &str) -> Result<()> {
         let web = letterbox.web();
         let page = web.get(link)?;
-        ensure!(page.status == 200, "{link}: {} {}", page.status, page.body);
+        ensure!(
+            page.status == 200,
+            "{link}: {} {}",
+            page.status,
+            text_of(&page.body)
+        );
         let form = forms(&page.body)
             .into_iter()
-            .find(|form| {
-                form.method == "post" && (form.action.is_empty() || form.action.contains(path))
-            })
-            .with_context(|| format!("no button on {link}: {}", page.body))?;
-        let action = if form.action.is_empty() {
-            link
-        } else {
-            &form.action
-        };
-        let answer = web.post_form(action, &form.pairs())?;
+            .find(|form| form.method == "post" && form.target(link).contains(path))
+            .with_context(|| format!("no button on {link}: {}", text_of(&page.body)))?;
+        let answer = web.post_form(&form.target(link), &form.pairs())?;
+        let said = text_of(&answer.body);
         ensure!(
             answer.status == 200,
-            "pressing the button of {link}: {} {}",
-            answer.status,
-            answer.body
+            "the button of {link}: {} {said}",
+            answer.status
         );
         Ok(())
     }
