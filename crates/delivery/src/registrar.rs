@@ -79,6 +79,7 @@ impl Registrar {
     /// Applies requests, and deletes what is due, until the process stops. While the database is
     /// away it waits for it.
     pub async fn run(self, shutdown: Shutdown) {
+        describe_metrics();
         let mut pause = *PAUSES.start();
         let mut last = Last::default();
         while !shutdown.is_stopping() {
@@ -225,6 +226,30 @@ impl Registrar {
         count(&outcome.kinds, &changes);
         Ok(left)
     }
+}
+
+fn describe_metrics() {
+    metrics::describe_counter!(
+        "letterbox_requests_applied_total",
+        "Requests that took effect in the database, by kind."
+    );
+    metrics::describe_counter!(
+        "letterbox_requests_dead_total",
+        "Requests that could not be read or applied and were set aside: look at dead_request."
+    );
+    metrics::describe_counter!(
+        "letterbox_ledger_entries_total",
+        "Entries appended to the unsubscribe ledger, by method and effect."
+    );
+    metrics::describe_counter!(
+        "letterbox_purged_total",
+        "Rows and addresses deleted because their time was over, by what."
+    );
+    metrics::describe_histogram!(
+        "letterbox_registrar_batch_seconds",
+        metrics::Unit::Seconds,
+        "Reading, opening and applying one batch of requests."
+    );
 }
 
 /// When something was last done; never, after a start.

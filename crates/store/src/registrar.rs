@@ -8,8 +8,10 @@
 
 mod ledger;
 mod load;
+mod load_facts;
 mod records;
 mod write;
+mod write_facts;
 
 use std::collections::BTreeSet;
 
@@ -171,7 +173,7 @@ impl Turn {
     /// Those of the database. After [`StoreError::Unavailable`] it may be committed or not: the
     /// next turn sees which.
     pub async fn finish(mut self, changes: &Changes, now: Timestamp) -> Result<(), StoreError> {
-        write::facts(&mut self.tx, changes).await?;
+        write_facts::all(&mut self.tx, changes).await?;
         write::people(&mut self.tx, changes, now).await?;
         write::mails(&mut self.tx, changes, now).await?;
         ledger::append(&mut self.tx, self.head, &changes.ledger).await?;
