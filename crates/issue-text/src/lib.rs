@@ -7,6 +7,7 @@
 //! | `document` | which Markdown is understood |
 //! | `html` | the HTML: sanitised, link addresses byte for byte as written |
 //! | `text`, `wrap` | the plain text: headings underlined, links followed by their address |
+//! | `images` | where images may come from |
 //! | `lint`, `problem` | what an author should put right, with line and reason |
 //!
 //! A walk: [`parse`] splits a file into an [`IssueText`]; [`lint`] looks for what would mislead or
@@ -15,12 +16,14 @@
 mod document;
 mod front_matter;
 mod html;
+mod images;
 mod lint;
 mod problem;
 mod text;
 mod wrap;
 
 pub use front_matter::{IssueText, IssueTextError, parse};
+pub use images::foreign_images;
 pub use lint::lint;
 pub use problem::{Code, Problem, Severity};
 

@@ -36,6 +36,8 @@ pub enum Code {
     UnsafeImage,
     /// A heading of the first level, which the mail has already.
     FirstLevelHeading,
+    /// An image on a host that is not the body's.
+    ForeignImage,
     /// A heading two or more levels below the one before.
     SkippedHeadingLevel,
     /// An address in the text that is no link.
@@ -59,6 +61,7 @@ impl Code {
             | Self::EmptyLinkText
             | Self::ImageWithoutDescription
             | Self::UnsafeImage
+            | Self::ForeignImage
             | Self::TooLong => Severity::MustFix,
             Self::VagueLinkText
             | Self::FirstLevelHeading

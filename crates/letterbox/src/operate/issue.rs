@@ -1,6 +1,6 @@
 //! `letterbox issue send` and `issue status`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -35,7 +35,7 @@ pub(crate) fn run(command: IssueCommand) -> anyhow::Result<()> {
             let slug = Slug::parse(&newsletter).map_err(|error| {
                 SettingsError::new(format!("--newsletter {newsletter}: {error}"))
             })?;
-            let mut texts = vec![read_issue(&file)?];
+            let mut texts = vec![(file.clone(), read_issue(&file)?)];
             if let Some(path) = &welsh {
                 let mut twin = read_issue(path)?;
                 if twin.language == Some(Language::En) {
@@ -46,7 +46,7 @@ pub(crate) fn run(command: IssueCommand) -> anyhow::Result<()> {
                     .into());
                 }
                 twin.language = Some(Language::Cy);
-                texts.push(twin);
+                texts.push((path.clone(), twin));
             }
             let data = installation::folder_of(&data)?;
             block_on(async {
@@ -100,7 +100,7 @@ fn read_issue(path: &Path) -> anyhow::Result<IssueText> {
 async fn approve(
     open: &installation::Installation,
     slug: Slug,
-    texts: Vec<IssueText>,
+    texts: Vec<(PathBuf, IssueText)>,
 ) -> anyhow::Result<IssueNumber> {
     let catalogue = open
         .database
@@ -121,6 +121,7 @@ async fn approve(
         })
         .into());
     };
+    refuse_foreign_images(open, &newsletter.sender_address, &texts)?;
     let first = newsletter
         .languages
         .first()
@@ -128,7 +129,7 @@ async fn approve(
         .unwrap_or(Language::En);
     let contents: Vec<IssueContent> = texts
         .into_iter()
-        .map(|text| IssueContent {
+        .map(|(_, text)| IssueContent {
             language: text.language.unwrap_or(first),
             subject: text.subject,
             preheader: text.preheader,
@@ -152,6 +153,29 @@ async fn approve(
         ApproveError::Store(error) => anyhow::Error::new(error).context("the issue was not handed over"),
         other => SettingsError::new(format!("nothing was sent: {other}")).into(),
     })
+}
+
+/// An image may only come from the host of our pages or from the sending domain.
+fn refuse_foreign_images(
+    open: &installation::Installation,
+    sender_address: &str,
+    texts: &[(PathBuf, IssueText)],
+) -> anyhow::Result<()> {
+    let pages: Option<axum::http::Uri> = open.base_url.parse().ok();
+    let pages = pages
+        .as_ref()
+        .and_then(|url| url.host())
+        .unwrap_or_default();
+    let sending = sender_address.rsplit('@').next().unwrap_or_default();
+    for (path, text) in texts {
+        let problems: Vec<String> = issue_text::foreign_images(text, &[pages, sending])
+            .into_iter()
+            .map(|problem| format!("line {}: {}", problem.line, problem.message))
+            .collect();
+        failure::refuse_problems("nothing was sent; the issue needs these changes", &problems)
+            .map_err(|error| failure::in_file(path, error.into()))?;
+    }
+    Ok(())
 }
 
 /// What was approved, as one hash: language, subject, preheader and Markdown, a zero byte after each.

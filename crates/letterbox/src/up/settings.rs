@@ -29,7 +29,6 @@ pub(crate) struct UpSettings {
 /// the user that it becomes.
 pub(crate) fn check(options: UpOptions) -> Result<UpSettings, SettingsError> {
     let credentials = credentials(&options)?;
-    let smtp = smtp(&options, credentials)?;
     let base_url = match &options.base_url {
         Some(url) => checked_base_url(url)?,
         None if options.listen.ip().is_loopback() => format!("http://{}", options.listen),
@@ -40,6 +39,7 @@ pub(crate) fn check(options: UpOptions) -> Result<UpSettings, SettingsError> {
             )));
         }
     };
+    let smtp = smtp(&options, credentials, &base_url)?;
     if smtp.is_none() && !options.listen.ip().is_loopback() {
         return Err(SettingsError::new(format!(
             "--listen {} is open to others and there is no --smtp: name a mail relay, or listen on 127.0.0.1 to try it with caught mail",
@@ -129,6 +129,7 @@ fn secret_text(path: &Path) -> Result<Zeroizing<String>, SettingsError> {
 fn smtp(
     options: &UpOptions,
     credentials: Option<Credentials>,
+    base_url: &str,
 ) -> Result<Option<SmtpSettings>, SettingsError> {
     let Some(url) = &options.smtp else {
         return Ok(None);
@@ -136,6 +137,17 @@ fn smtp(
     let mut settings = SmtpSettings::parse(url, credentials)
         .map_err(|error| SettingsError::new(format!("--smtp {error}")))?;
     settings.authorities.clone_from(&options.smtp_ca_file);
+    // A relay may look the name up; residents reach us by it, so it exists.
+    if let Some(host) = base_url
+        .parse::<axum::http::Uri>()
+        .ok()
+        .as_ref()
+        .and_then(axum::http::Uri::host)
+        && host.contains('.')
+        && !host.starts_with(|first: char| first.is_ascii_digit() || first == '[')
+    {
+        host.clone_into(&mut settings.hello_name);
+    }
     Ok(Some(settings))
 }
 
