@@ -280,3 +280,41 @@ async fn a_dead_workers_rows_are_in_doubt_and_its_chunk_goes_on(pool: PgPool) {
     assert_eq!(progress.counts.uncertain, 31);
     assert_eq!(progress.counts.waiting, 8);
 }
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn killed_again_and_again_nobody_gets_two_and_nobody_is_lost(pool: PgPool) {
+    const KILLS: usize = 8;
+    let house = House::open(pool).await;
+    let readers = house.readers(420).await;
+    let relay = Relay::start().await;
+    let issue = house.fan_out(InDoubtPolicy::Skip).await;
+    for kill in 1..=KILLS {
+        let worker = house.start(relay.transport()).await;
+        let goal = kill * 31;
+        house
+            .until("some more are sent", async || {
+                relay.accepted().len() >= goal
+            })
+            .await;
+        // every task is dropped where it stands
+        worker.finish(Duration::ZERO).await;
+        house.progress(issue).await;
+    }
+    let worker = house.start(relay.transport()).await;
+    let done = house.finished(issue).await;
+    stop(worker).await;
+    let sent = relay.accepted();
+    let mut once = sent.clone();
+    once.dedup();
+    assert_eq!(once, sent, "nobody twice");
+    let counts = done.counts;
+    assert_eq!(counts.audience, readers.len() as u64);
+    assert_eq!(
+        counts.accepted + counts.uncertain,
+        counts.audience,
+        "{counts:?}"
+    );
+    // one a connection and kill, and each of them only where the reply was on its way
+    assert!(counts.uncertain <= (KILLS * 3) as u64, "{counts:?}");
+    assert!(sent.len() as u64 >= counts.accepted);
+}

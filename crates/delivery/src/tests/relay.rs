@@ -149,6 +149,7 @@ async fn converse(
     seen: &Seen,
     mut gate: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     let mut recipient = String::new();
     stream.write_all(b"220 relay.example ESMTP\r\n").await?;
@@ -201,8 +202,8 @@ async fn converse(
         } else {
             "250 2.0.0 fine"
         };
-        stream.write_all(answer.as_bytes()).await?;
-        stream.write_all(b"\r\n").await?;
+        // in one write: two would wait for each other's acknowledgement
+        stream.write_all(format!("{answer}\r\n").as_bytes()).await?;
     }
 }
 

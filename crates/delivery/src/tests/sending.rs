@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use domain::DeliveryState;
+use service_runtime::Shutdown;
 use sqlx::PgPool;
 use store::InDoubtPolicy;
+use tokio::time::Instant;
 
 use super::house::{House, stop};
 use super::relay::{Order, Relay, transport_to};
@@ -77,8 +79,12 @@ async fn who_leaves_while_the_issue_goes_out_gets_no_copy(pool: PgPool) {
     let readers = house.readers(8).await;
     let relay = Relay::start().await;
     relay.order(&readers[0], Order::HoldDot);
-    house.fan_out(InDoubtPolicy::Skip).await;
-    let worker = house.start(relay.transport()).await;
+    let issue = house.fan_out(InDoubtPolicy::Skip).await;
+    let worker = house.open_worker(relay.transport());
+    worker.recover().await.unwrap();
+    let lookout = worker.lookout();
+    let shutdown = Shutdown::new();
+    worker.spawn(&shutdown);
     // reader0's mail is between dot and reply; all eight are claimed
     house
         .until("the first dot is out", async || {
@@ -86,11 +92,16 @@ async fn who_leaves_while_the_issue_goes_out_gets_no_copy(pool: PgPool) {
         })
         .await;
     assert_eq!(house.states().await, [1; 8]);
-    house.unsubscribe(5).await;
+    let before = Instant::now();
+    let left = house.unsubscribe(5).await;
+    house
+        .until("the stop is seen", async || {
+            lookout.changed_since(left, before, Instant::now())
+        })
+        .await;
     relay.release();
-    let issue = domain::IssueNumber(1);
     let done = house.finished(issue).await;
-    stop(worker).await;
+    stop(shutdown).await;
     assert!(!relay.was_tried(&readers[5]), "not even MAIL FROM");
     assert_eq!(relay.accepted().len(), 7);
     assert_eq!(done.counts.suppressed, 1);
@@ -107,16 +118,16 @@ async fn no_data_is_said_about_who_leaves_while_the_relay_thinks(pool: PgPool) {
     let worker = house.open_worker(relay.transport());
     worker.recover().await.unwrap();
     let lookout = worker.lookout();
-    let shutdown = service_runtime::Shutdown::new();
+    let shutdown = Shutdown::new();
     worker.spawn(&shutdown);
     house
         .until("RCPT is out", async || relay.was_tried(&readers[0]))
         .await;
-    let before = tokio::time::Instant::now();
+    let before = Instant::now();
     let left = house.unsubscribe(0).await;
     house
         .until("the stop is seen", async || {
-            lookout.changed_since(left, before, tokio::time::Instant::now())
+            lookout.changed_since(left, before, Instant::now())
         })
         .await;
     relay.release();
