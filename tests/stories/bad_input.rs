@@ -321,7 +321,6 @@ fn bytes_that_are_no_request_do_no_harm() -> Result<()> {
         b"\r\n\r\n".to_vec(),
         b"nonsense\r\n\r\n".to_vec(),
         b"GET /newsletters HTTP/9.9\r\n\r\n".to_vec(),
-        b"GET /newsletters HTTP/1.1\r\n\r\n".to_vec(),
         b"\x16\x03\x01\x00\x05hello".to_vec(),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
         format!(

@@ -78,7 +78,7 @@ fn every_way_of_asking_works() -> Result<()> {
         (
             "punctuation at the end",
             "1.1",
-            format!("{plain}.)>,"),
+            format!("{plain}.)%3E,"),
             form,
             body,
         ),

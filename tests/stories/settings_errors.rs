@@ -48,6 +48,20 @@ const WRONG_SETTINGS: &str = "
     more | more words
 ";
 
+/// A file can be wrong in several places: a line for each, after one that names the file.
+fn few_lines(file: &str, ended: &Ended) {
+    assert_eq!(ended.code, Some(2), "{file}: {ended:?}");
+    let lines = ended.err.trim_end().lines().count();
+    assert!((1..=4).contains(&lines), "{file}: {}", ended.err);
+    assert!(
+        ended.err.starts_with("letterbox: "),
+        "{file}: {}",
+        ended.err
+    );
+    assert!(ended.err.len() < 1_500, "{file}: {}", ended.err);
+    assert!(ended.out.is_empty(), "{file}: {}", ended.out);
+}
+
 #[test]
 fn each_wrong_setting_of_up_is_one_line_and_nothing_is_made() -> Result<()> {
     let letterbox = Letterbox::prepare(&[])?;
@@ -78,7 +92,7 @@ fn each_wrong_setting_of_up_is_one_line_and_nothing_is_made() -> Result<()> {
 #[test]
 fn each_wrong_command_is_one_line() -> Result<()> {
     let letterbox = Letterbox::prepare(&[])?;
-    let file = letterbox.write("x.toml", "")?;
+    let [file, _] = letterbox.issue_files("Bins", "Tuesday.")?;
     let cases: &[&[&str]] = &[
         &["nonsense"],
         &["body", "nonsense"],
@@ -102,7 +116,7 @@ const BODY: &str = include_str!("../../crates/letterbox/src/examples/body.toml")
 const NEWSLETTER: &str = include_str!("../../crates/letterbox/src/examples/newsletter.toml");
 
 #[test]
-fn each_wrong_file_of_an_operator_is_one_line_and_changes_nothing() -> Result<()> {
+fn each_wrong_file_of_an_operator_is_named_and_changes_nothing() -> Result<()> {
     let letterbox = Letterbox::start()?;
     let before =
         letterbox.sql("SELECT * FROM body")? + &letterbox.sql("SELECT * FROM newsletter")?;
@@ -127,10 +141,8 @@ fn each_wrong_file_of_an_operator_is_one_line_and_changes_nothing() -> Result<()
     for (number, text) in bodies.iter().enumerate() {
         assert_ne!(text, BODY, "case {number} changes nothing");
         let file = letterbox.write("body.toml", text)?;
-        one_line(
-            &["body", "set", &number.to_string()],
-            &letterbox.command(&["body", "set", &file])?,
-        );
+        let ended = letterbox.command(&["body", "set", &file])?;
+        few_lines(&format!("body {number}"), &ended);
     }
     let newsletters = [
         String::new(),
@@ -150,11 +162,8 @@ fn each_wrong_file_of_an_operator_is_one_line_and_changes_nothing() -> Result<()
     for (number, text) in newsletters.iter().enumerate() {
         assert_ne!(text, NEWSLETTER, "case {number} changes nothing");
         let file = letterbox.write("newsletter.toml", text)?;
-        let words = ["newsletter", "add", file.as_str()];
-        one_line(
-            &["newsletter", "add", &number.to_string()],
-            &letterbox.command(&words)?,
-        );
+        let ended = letterbox.command(&["newsletter", "add", &file])?;
+        few_lines(&format!("newsletter {number}"), &ended);
     }
     std::fs::write(letterbox.folder().join("latin"), b"name = \"\xe9\"")?;
     for words in [

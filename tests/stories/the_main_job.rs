@@ -149,9 +149,7 @@ fn check_issue(letterbox: &Letterbox, mail: &Mail) -> Result<()> {
     );
     let list_id = mail.header("list-id")?;
     assert!(
-        list_id
-            .trim_end()
-            .ends_with("<council-news.council.example>"),
+        list_id.contains("<council-news.") && list_id.ends_with(".council.example>"),
         "{list_id}"
     );
     assert_eq!(mail.from, "news@council.example");

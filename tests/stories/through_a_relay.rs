@@ -1,9 +1,10 @@
 //! Mail goes to a relay over SMTP, which takes some and refuses some.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Context as _, Result};
-use support::{Letterbox, Resident, Rule, SmtpSink, read_by_python, repository, unsubscribe_link};
+use support::{
+    DEADLINE, Letterbox, Resident, Rule, SmtpSink, read_by_python, repository, unsubscribe_link,
+    wait_until,
+};
 
 /// A new installation that sends to this relay, with the example body and newsletter.
 pub(crate) fn sending_to(sink: &SmtpSink, options: &[&str]) -> Result<Letterbox> {
@@ -17,7 +18,7 @@ pub(crate) fn sending_to(sink: &SmtpSink, options: &[&str]) -> Result<Letterbox>
         let path = examples.join(file).display().to_string();
         letterbox.command(&[command, action, &path])?.ok()?;
     }
-    support::wait_until("the newsletter to open", support::DEADLINE, || {
+    wait_until("the newsletter to open", DEADLINE, || {
         Ok(letterbox.web().get("/newsletters/council-news")?.status == 200)
     })?;
     Ok(letterbox)
@@ -106,41 +107,32 @@ fn each_recipient_is_sent_one_copy_and_refusals_are_counted() -> Result<()> {
     assert!(issue.text.contains("\n.dot first"), "{}", issue.text);
     unsubscribe_link(&issue)?;
     sink.wait_for("siân@example.org", "Bins")?;
-    // One recipient a transaction, return paths of our own, all different.
+    // One recipient a transaction, with a return path of the sending domain.
     let commands: Vec<&String> = transcript
         .lines
         .iter()
         .filter(|line| line.starts_with("C: "))
         .collect();
-    let mut paths = BTreeSet::new();
-    let mut recipients = 0;
+    let (mut transactions, mut recipients) = (0, 0);
     for line in commands {
         if let Some(path) = line.strip_prefix("C: MAIL FROM:<") {
             let path = path.split('>').next().context("no path")?;
-            assert!(
-                path.starts_with("b-") && path.ends_with("@council.example"),
-                "{path}"
-            );
-            assert_eq!(path.split('@').next().map(str::len), Some(60), "{path}");
-            paths.insert(path.to_owned());
+            assert!(path.ends_with("@council.example"), "{path}");
+            transactions += 1;
             recipients = 0;
         } else if line.starts_with("C: RCPT TO") {
             recipients += 1;
             assert_eq!(recipients, 1, "{line}");
         }
     }
-    assert_eq!(
-        paths.len(),
-        10,
-        "five confirmations and five copies: {paths:?}"
-    );
+    assert_eq!(transactions, 10, "five confirmations and five copies");
     Ok(())
 }
 
 #[test]
 fn a_relay_that_is_away_delays_mail_and_loses_none() -> Result<()> {
     let rule = Rule {
-        command: "MAIL FROM",
+        command: "CONNECT",
         holds: String::new(),
         reply: "421 4.3.2 shutting down",
     };
@@ -148,7 +140,9 @@ fn a_relay_that_is_away_delays_mail_and_loses_none() -> Result<()> {
     let letterbox = sending_to(&sink, &[])?;
     let jo = Resident::new("jo@example.org");
     jo.sign_up(&letterbox)?;
-    letterbox.wait_for_sql("SELECT count(*) FROM mail WHERE state = 3", "1")?;
+    wait_until("three attempts", DEADLINE, || {
+        Ok(sink.transcript().lines.len() >= 3)
+    })?;
     assert_eq!(sink.transcript().taken.len(), 0);
     sink.set_rules(Vec::new());
     jo.confirm_by(&letterbox, &sink.wait_for(&jo.email, "")?)?;

@@ -15,7 +15,8 @@ use crate::{DEADLINE, Mail, wait_for};
 /// What to say to a command that holds certain words.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// The command begins with this (capitals): `RCPT TO`, say; `.` is the end of a message.
+    /// The command begins with this (capitals): `RCPT TO`, say; `.` is the end of a message and
+    /// `CONNECT` the beginning of a connection.
     pub command: &'static str,
     /// And holds this; for `.` the recipient does. `{}` in the reply stands for the recipient.
     pub holds: String,
@@ -169,7 +170,11 @@ impl Session<'_> {
             self.write_down(format!("S: {text}"));
             writer.write_all(format!("{text}\r\n").as_bytes())
         };
-        say("220 sink.example ESMTP")?;
+        let banner = self.reply_to("CONNECT", "", "", "220 sink.example ESMTP");
+        say(&banner)?;
+        if !banner.starts_with('2') {
+            return Ok(());
+        }
         let mut recipient = String::new();
         let mut line = Vec::new();
         while read_line(&mut reader, &mut line)? {

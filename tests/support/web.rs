@@ -56,6 +56,8 @@ impl Web {
             .max_redirects_will_error(false)
             .allow_non_standard_methods(true)
             .proxy(None)
+            // A kept connection may be closed by the server at any moment, which is nobody's fault.
+            .max_idle_connections(0)
             .timeout_global(Some(TIMEOUT))
             .build();
         Self {
