@@ -30,7 +30,6 @@ use super::private_postgres::{Connection, PrivatePostgres};
 use super::settings::UpSettings;
 use super::{caught_mail_page, examples, summary};
 use crate::data_folder::DataFolder;
-use crate::failure::SettingsError;
 use crate::key_files::KeyFiles;
 use crate::operate;
 
@@ -194,11 +193,10 @@ fn start_delivery(
     clock: Arc<dyn Clock>,
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
-    let (transport, described) = match &settings.smtp {
+    let (transport, described) = match &settings.relay {
         Some(relay) => (
-            Transport::smtp(relay.clone())
-                .map_err(|error| SettingsError::new(format!("--smtp: {error}")))?,
-            format!("mail goes to {} port {}", relay.host, relay.port),
+            relay.transport.clone(),
+            format!("mail goes to {}", relay.described),
         ),
         None => (
             Transport::caught(data.caught_mail()).context("mail cannot be caught")?,
@@ -232,7 +230,7 @@ fn with_private_pages(
     public: Router,
     mut private: Router,
 ) -> Router {
-    if settings.smtp.is_none() {
+    if settings.relay.is_none() {
         private = private.merge(caught_mail_page::router(
             data.caught_mail(),
             catalogue.clone(),

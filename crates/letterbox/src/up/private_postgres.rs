@@ -14,8 +14,6 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use data_encoding::HEXLOWER;
 use domain::Entropy;
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
 use postgresql_embedded::{PostgreSQL, Settings};
 use zeroize::Zeroizing;
 
@@ -33,6 +31,7 @@ const USER: &str = "postgres";
 /// A running server.
 pub(crate) struct PrivatePostgres {
     server: PostgreSQL,
+    data: PathBuf,
     socket_folder: PathBuf,
     password: Zeroizing<String>,
     description: String,
@@ -85,6 +84,7 @@ impl PrivatePostgres {
         })?;
         Ok(Self {
             server,
+            data,
             socket_folder,
             password,
             description,
@@ -123,8 +123,12 @@ impl PrivatePostgres {
         Ok(())
     }
 
-    /// Stops it, letting nothing committed go.
+    /// Stops it, letting nothing committed go. One that somebody stopped already is stopped.
     pub(crate) async fn stop(&self) -> anyhow::Result<()> {
+        if running_process(&self.data).is_none() {
+            tracing::warn!("PostgreSQL was not running any more");
+            return Ok(());
+        }
         self.server
             .stop()
             .await
@@ -287,24 +291,21 @@ fn installation_of(binaries: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// The process that serves this data; after a crash of the machine its number may belong to somebody
+/// else's process by now, which is told by the folder that it works in.
+fn running_process(data: &Path) -> Option<i32> {
+    let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    let pid: i32 = text.lines().next()?.trim().parse().ok()?;
+    let real = fs::canonicalize(data).ok()?;
+    let works_here = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == real);
+    works_here.then_some(pid)
+}
+
 /// Stops a server that a killed run left on this data; without one this does nothing.
 async fn stop_leftover(server: &PostgreSQL, data: &Path) -> anyhow::Result<()> {
-    let Ok(text) = fs::read_to_string(data.join("postmaster.pid")) else {
+    let Some(pid) = running_process(data) else {
         return Ok(());
     };
-    let Some(pid) = text
-        .lines()
-        .next()
-        .and_then(|line| line.trim().parse::<i32>().ok())
-    else {
-        return Ok(());
-    };
-    // After a crash of the machine the number may belong to somebody else's process by now.
-    let real = fs::canonicalize(data).unwrap_or_else(|_| data.to_path_buf());
-    let is_ours = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == real);
-    if !is_ours || kill(Pid::from_raw(pid), None).is_err() {
-        return Ok(());
-    }
     tracing::warn!("stopping the PostgreSQL that an earlier run left behind");
     server.stop().await.with_context(|| {
         format!(

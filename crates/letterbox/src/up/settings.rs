@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
-use mail::{Credentials, SmtpSettings};
+use mail::{Credentials, SmtpSettings, Transport};
 use zeroize::Zeroizing;
 
 use crate::cli::UpOptions;
@@ -15,12 +15,19 @@ pub(crate) struct UpSettings {
     pub(crate) listen: SocketAddr,
     /// Without a slash at the end.
     pub(crate) base_url: String,
-    pub(crate) smtp: Option<SmtpSettings>,
+    pub(crate) relay: Option<Relay>,
     pub(crate) connections: u16,
     pub(crate) example: bool,
     pub(crate) postgres_bin: Option<PathBuf>,
     pub(crate) log: String,
     pub(crate) spool_limit: u64,
+}
+
+/// The mail relay, with its certificates read.
+pub(crate) struct Relay {
+    pub(crate) transport: Transport,
+    /// Host and port, for people.
+    pub(crate) described: String,
 }
 
 /// Reads secrets and checks every setting against the others.
@@ -39,8 +46,8 @@ pub(crate) fn check(options: UpOptions) -> Result<UpSettings, SettingsError> {
             )));
         }
     };
-    let smtp = smtp(&options, credentials, &base_url)?;
-    if smtp.is_none() && !options.listen.ip().is_loopback() {
+    let relay = relay(&options, credentials, &base_url)?;
+    if relay.is_none() && !options.listen.ip().is_loopback() {
         return Err(SettingsError::new(format!(
             "--listen {} is open to others and there is no --smtp: name a mail relay, or listen on 127.0.0.1 to try it with caught mail",
             options.listen
@@ -54,8 +61,8 @@ pub(crate) fn check(options: UpOptions) -> Result<UpSettings, SettingsError> {
     Ok(UpSettings {
         listen: options.listen,
         base_url,
-        example: smtp.is_none() && !options.no_example,
-        smtp,
+        example: relay.is_none() && !options.no_example,
+        relay,
         connections: options.connections,
         postgres_bin: options.postgres_bin,
         log: options.log,
@@ -126,11 +133,11 @@ fn secret_text(path: &Path) -> Result<Zeroizing<String>, SettingsError> {
         })
 }
 
-fn smtp(
+fn relay(
     options: &UpOptions,
     credentials: Option<Credentials>,
     base_url: &str,
-) -> Result<Option<SmtpSettings>, SettingsError> {
+) -> Result<Option<Relay>, SettingsError> {
     let Some(url) = &options.smtp else {
         return Ok(None);
     };
@@ -148,7 +155,21 @@ fn smtp(
     {
         host.clone_into(&mut settings.hello_name);
     }
-    Ok(Some(settings))
+    let described = format!("{} port {}", settings.host, settings.port);
+    let transport = Transport::smtp(settings).map_err(|error| {
+        let remedy = match &options.smtp_ca_file {
+            Some(path) => format!(
+                "; --smtp-ca-file {} should hold certificates (PEM)",
+                path.display()
+            ),
+            None => String::new(),
+        };
+        SettingsError::new(format!("--smtp {url}: {error}{remedy}"))
+    })?;
+    Ok(Some(Relay {
+        transport,
+        described,
+    }))
 }
 
 /// `https://host[:port][/path]`, or `http` for a loopback host: RFC 8058 allows https only.
@@ -201,7 +222,7 @@ mod tests {
         let settings = checked(&[]).unwrap();
         assert_eq!(settings.base_url, "http://127.0.0.1:8080");
         assert!(settings.listen.ip().is_loopback());
-        assert!(settings.smtp.is_none());
+        assert!(settings.relay.is_none());
     }
 
     #[test]
@@ -225,6 +246,15 @@ mod tests {
             ),
             (&["--connections", "0"], "--connections"),
             (&["--smtp-password-file", "/nowhere"], "/nowhere"),
+            (
+                &[
+                    "--smtp",
+                    "smtps://relay.example",
+                    "--smtp-ca-file",
+                    "/nowhere",
+                ],
+                "/nowhere",
+            ),
         ];
         for (words, part) in cases {
             let refusal = checked(words)

@@ -34,7 +34,7 @@ pub(crate) fn ready(settings: &UpSettings, data: &DataFolder, newsletter: Option
             newsletter.slug
         ));
     }
-    if settings.smtp.is_none() {
+    if settings.relay.is_none() {
         line(&format!(
             "  Caught mail   {local}/caught-mail   (no mail leaves this machine)"
         ));
@@ -65,7 +65,7 @@ fn what_to_try(settings: &UpSettings, data: &DataFolder, newsletter: &Newsletter
     line(&format!(
         "       curl -d email=me@example.org -d newsletter={slug} -d notice=$(curl -s {base}/newsletters/{slug} | grep -om1 '[0-9a-f]\\{{64\\}}') {base}/subscriptions"
     ));
-    if settings.smtp.is_none() {
+    if settings.relay.is_none() {
         line(&format!(
             "  2. Open http://{}/caught-mail, follow the link, press the button.",
             settings.listen
