@@ -11,4 +11,5 @@ mod observed;
 mod pages;
 mod refusals;
 mod sign_up;
+mod statuses;
 mod support;

@@ -1,17 +1,15 @@
-//! Sign-ups that are refused: each field empty, too long, of a wrong type, in a wrong encoding and
-//! sent twice; each status; and nothing in the spool afterwards.
+//! Fields that are refused: each one empty, too long, of a wrong type, in a wrong encoding and sent
+//! twice; and nothing in the spool afterwards.
 
-use axum::body::Body as HttpBody;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{StatusCode, header};
 use domain::Language;
 use serde_json::{Value, json};
-use shipper::CatalogueCopy;
 
-use crate::support::{Answer, CANARY, Role, catalogue, notice, superseded};
+use crate::support::{CANARY, Role, notice};
 
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
-fn good_json() -> Value {
+pub(crate) fn good_json() -> Value {
     json!({
         "email": CANARY, "newsletter": "council-news", "notice": notice(1, Language::En),
         "language": "en",
@@ -19,13 +17,13 @@ fn good_json() -> Value {
 }
 
 /// The good sign-up with one field changed.
-fn json_with(field: &str, value: Value) -> Value {
+pub(crate) fn json_with(field: &str, value: Value) -> Value {
     let mut body = good_json();
     body[field] = value;
     body
 }
 
-fn long(length: usize) -> String {
+pub(crate) fn long(length: usize) -> String {
     "a".repeat(length)
 }
 
@@ -161,7 +159,7 @@ async fn json_with_a_key_twice_is_refused() {
 }
 
 /// A good form with `replacement` in place of the field's pair.
-fn form_with(field: &str, replacement: &str) -> String {
+pub(crate) fn form_with(field: &str, replacement: &str) -> String {
     let hash = notice(1, Language::En);
     [
         ("email", "rhian.canary%2Btag%40post.example"),
@@ -300,157 +298,4 @@ async fn multipart_with_a_file_or_bad_bytes_is_refused_by_field() {
         page.assert_has(&["There is a mistake in what was sent"]);
     }
     assert!(role.spooled().is_empty());
-}
-
-#[tokio::test]
-async fn a_newsletter_that_is_closed_or_unknown_is_404() {
-    let role = Role::new();
-    for slug in ["closed", "nothing"] {
-        let answer = role.post_json(&json_with("newsletter", json!(slug))).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND);
-        assert_eq!(answer.json()["code"], "newsletter_not_found");
-        let body = form_with("newsletter", &format!("newsletter={slug}"));
-        let page = role.post("/subscriptions", FORM, body).await;
-        assert_eq!(page.status, StatusCode::NOT_FOUND);
-        page.assert_has(&["Page not found"]);
-    }
-}
-
-#[tokio::test]
-async fn a_notice_that_is_too_old_or_of_another_newsletter_is_409_with_the_current_one() {
-    let role = Role::new();
-    for hash in [superseded(31), notice(2, Language::En), "0".repeat(64)] {
-        let answer = role.post_json(&json_with("notice", json!(hash))).await;
-        assert_eq!(answer.status, StatusCode::CONFLICT);
-        let problem = answer.json();
-        assert_eq!(problem["current_notice"]["hash"], notice(1, Language::En));
-        assert_eq!(problem["current_notices"][0], problem["current_notice"]);
-        let url = "https://news.example.org/newsletters/council-news?lang=en";
-        assert_eq!(problem["current_notice"]["url"], url);
-
-        let page = role
-            .post(
-                "/subscriptions",
-                FORM,
-                form_with("notice", &format!("notice={hash}")),
-            )
-            .await;
-        assert_eq!(page.status, StatusCode::CONFLICT);
-        page.assert_has(&[
-            "What we say about your data has changed",
-            &format!("value=\"{CANARY}\""),
-            &format!("name=\"notice\" value=\"{}\"", notice(1, Language::En)),
-        ]);
-        assert_eq!(page.body.matches("<button").count(), 1);
-    }
-    assert!(role.spooled().is_empty());
-    let retried = role.post_json(&good_json()).await;
-    assert_eq!(retried.status, StatusCode::ACCEPTED);
-}
-
-#[tokio::test]
-async fn a_hash_under_another_newsletters_name_does_not_count() {
-    let role = Role::new();
-    let notices = json!({"bin-days": notice(1, Language::En)});
-    let answer = role.post_json(&json_with("notice", notices)).await;
-    assert_eq!(answer.status, StatusCode::CONFLICT);
-}
-
-#[tokio::test]
-async fn a_body_over_16_kib_is_413_for_everybody() {
-    let role = Role::new();
-    let body = format!("{}&pad={}", form_with("", ""), long(16 * 1024));
-    for content_type in [FORM, "application/json", "multipart/form-data; boundary=x"] {
-        let answer = role
-            .post("/subscriptions", content_type, body.clone())
-            .await;
-        assert_eq!(
-            answer.status,
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "{content_type}"
-        );
-    }
-    assert!(role.spooled().is_empty());
-}
-
-#[tokio::test]
-async fn a_body_of_another_type_is_415() {
-    let role = Role::new();
-    for content_type in ["text/plain", "application/xml", "", "application/jsonp"] {
-        let page = role.post("/subscriptions", content_type, "email=x").await;
-        assert_eq!(
-            page.status,
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "{content_type}"
-        );
-        page.assert_has(&["application/x-www-form-urlencoded"]);
-    }
-    let bare = Request::post("/subscriptions")
-        .header(header::ACCEPT, "application/json")
-        .body(HttpBody::from("x"))
-        .unwrap();
-    let answer = role.send(bare).await;
-    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    assert_eq!(answer.json()["code"], "unreadable_type");
-}
-
-async fn with_key(role: &Role, keys: &[&[u8]]) -> Answer {
-    let mut request =
-        Request::post("/subscriptions").header(header::CONTENT_TYPE, "application/json");
-    for key in keys {
-        request = request.header("Idempotency-Key", *key);
-    }
-    let body = HttpBody::from(good_json().to_string());
-    role.send(request.body(body).unwrap()).await
-}
-
-#[tokio::test]
-async fn an_idempotency_key_that_is_wrong_is_named() {
-    let role = Role::new();
-    let (fits, too_long) = ([b'k'; 255], [b'k'; 256]);
-    assert_eq!(with_key(&role, &[&fits]).await.status, StatusCode::ACCEPTED);
-    for (keys, code) in [
-        (&[&b""[..]][..], "wrong_value"),
-        (&[&too_long[..]], "wrong_value"),
-        (&[b"a b"], "wrong_value"),
-        (&[b"\xe9"], "wrong_value"),
-        (&[b"a", b"a"], "duplicated"),
-    ] {
-        let answer = with_key(&role, keys).await;
-        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
-        assert_eq!(answer.errors(), [format!("Idempotency-Key {code}")]);
-    }
-    assert_eq!(role.spooled().len(), 1);
-}
-
-#[tokio::test]
-async fn a_form_that_wants_json_gets_its_problem_as_json() {
-    let request = Request::post("/subscriptions")
-        .header(header::CONTENT_TYPE, FORM)
-        .header(header::ACCEPT, "application/json")
-        .header(header::ACCEPT_LANGUAGE, "cy")
-        .body(HttpBody::from("email=x&newsletter=council-news&notice="))
-        .unwrap();
-    let answer = Role::new().send(request).await;
-    assert_eq!(answer.errors(), ["email no_at", "notice missing"]);
-    assert_eq!(answer.headers[header::CONTENT_LANGUAGE], "cy");
-    answer.assert_has(&["gydag @"]);
-}
-
-#[tokio::test]
-async fn a_full_spool_or_no_catalogue_is_503_and_never_a_false_promise() {
-    let no_catalogue = CatalogueCopy::load("/nowhere/catalogue.json".into());
-    for role in [
-        Role::with(CatalogueCopy::fixed(catalogue()), 0),
-        Role::with(no_catalogue, spool::REQUEST_LIMIT_BYTES),
-    ] {
-        let answer = role.post_json(&good_json()).await;
-        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(answer.headers[header::RETRY_AFTER], "120");
-        assert_eq!(answer.json()["code"], "unavailable");
-        let page = role.post("/subscriptions", FORM, form_with("", "")).await;
-        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(page.headers[header::RETRY_AFTER], "120");
-        assert!(role.spooled().is_empty());
-    }
 }
