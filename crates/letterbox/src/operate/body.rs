@@ -32,12 +32,7 @@ pub(crate) fn run(command: BodyCommand) -> anyhow::Result<()> {
             let data = installation::folder_of(&data)?;
             block_on(async {
                 let open = installation::open(data).await?;
-                let catalogue = open
-                    .database
-                    .catalogue()
-                    .read()
-                    .await
-                    .context("the catalogue cannot be read")?;
+                let catalogue = open.catalogue().await?;
                 for newsletter in &catalogue.newsletters {
                     let problems = domain::notice_problems(&body, newsletter);
                     let title =
@@ -64,12 +59,7 @@ pub(crate) fn run(command: BodyCommand) -> anyhow::Result<()> {
             let data = installation::folder_of(&data)?;
             block_on(async {
                 let open = installation::open(data).await?;
-                let catalogue = open
-                    .database
-                    .catalogue()
-                    .read()
-                    .await
-                    .context("the catalogue cannot be read")?;
+                let catalogue = open.catalogue().await?;
                 let Some(body) = catalogue.body else {
                     return Err(SettingsError::new(format!(
                         "the body is not set yet: change {} and give it to `letterbox body set`",

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use domain::Catalogue;
 use serde::{Deserialize, Serialize};
 use store::{ConnectSettings, Database, Host};
 
@@ -30,6 +31,17 @@ pub(crate) struct Installation {
     pub(crate) data: DataFolder,
     /// How residents reach it.
     pub(crate) base_url: String,
+}
+
+impl Installation {
+    /// The body, its newsletters and notices.
+    pub(crate) async fn catalogue(&self) -> anyhow::Result<Catalogue> {
+        self.database
+            .catalogue()
+            .read()
+            .await
+            .context("the catalogue cannot be read")
+    }
 }
 
 /// Writes down how to reach the database; the password stays where it is.

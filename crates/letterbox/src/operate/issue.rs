@@ -102,12 +102,7 @@ async fn approve(
     slug: Slug,
     texts: Vec<(PathBuf, IssueText)>,
 ) -> anyhow::Result<IssueNumber> {
-    let catalogue = open
-        .database
-        .catalogue()
-        .read()
-        .await
-        .context("the catalogue cannot be read")?;
+    let catalogue = open.catalogue().await?;
     let Some(newsletter) = catalogue.newsletter(slug.as_str()) else {
         let known: Vec<&str> = catalogue
             .newsletters

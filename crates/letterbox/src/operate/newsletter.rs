@@ -84,12 +84,7 @@ pub(crate) fn run(command: NewsletterCommand) -> anyhow::Result<()> {
             let data = installation::folder_of(&data)?;
             block_on(async {
                 let open = installation::open(data).await?;
-                let catalogue = open
-                    .database
-                    .catalogue()
-                    .read()
-                    .await
-                    .context("the catalogue cannot be read")?;
+                let catalogue = open.catalogue().await?;
                 let Some(body) = &catalogue.body else {
                     return Err(SettingsError::new(format!(
                         "no newsletter opens before the body is set: change {} and give it to `letterbox body set` first",
@@ -131,12 +126,7 @@ pub(crate) fn run(command: NewsletterCommand) -> anyhow::Result<()> {
             let data = installation::folder_of(&data)?;
             block_on(async {
                 let open = installation::open(data).await?;
-                let catalogue = open
-                    .database
-                    .catalogue()
-                    .read()
-                    .await
-                    .context("the catalogue cannot be read")?;
+                let catalogue = open.catalogue().await?;
                 if catalogue.newsletters.is_empty() {
                     print_line(&format!(
                         "No newsletter yet: change {} and give it to `letterbox newsletter add`.",
