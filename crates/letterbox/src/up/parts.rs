@@ -39,8 +39,9 @@ const CONNECTIONS: u32 = 24;
 const STOP_LIMIT: u64 = 64 * 1024 * 1024;
 /// Finished stop segments are kept for this long, at least the life of backups.
 const STOP_ARCHIVE: Duration = Duration::from_hours(35 * 24);
-/// For open requests, replies after the dot and the last batch.
-const GRACE: Duration = Duration::from_secs(25);
+/// For open requests and the last batch, and above all for replies after the dot: cut short, they
+/// leave doubts. A second signal does not wait.
+const GRACE: Duration = Duration::from_mins(2);
 
 /// Starts PostgreSQL and every part, waits for a signal, and stops them in the opposite order.
 pub(crate) async fn run(
