@@ -98,7 +98,7 @@ pub fn unreadable_type(catalogue: &Catalogue, language: Language) -> Response {
 }
 
 /// A page that names each field and how to write it, where there is no form to show again; `status`
-/// is 400 or 422.
+/// is 400, 404 or 422.
 #[must_use]
 pub fn not_valid(
     catalogue: &Catalogue,

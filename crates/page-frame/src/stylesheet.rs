@@ -4,7 +4,7 @@
 
 use axum::Router;
 use axum::extract::RawQuery;
-use axum::http::header;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use domain::Body;
@@ -28,7 +28,7 @@ const VERSION: u64 = {
 
 /// Answers `GET /assets/letterbox.css`.
 pub fn styles<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new().route(PATH, get(sheet))
+    Router::new().route(PATH, get(sheet).fallback(only_get))
 }
 
 /// Where a page of this body finds the sheet.
@@ -64,6 +64,17 @@ async fn sheet(RawQuery(query): RawQuery) -> Response {
     )
         .into_response();
     SecurityHeaders.add_to(response.headers_mut());
+    response
+}
+
+async fn only_get() -> Response {
+    let mut response = crate::text_line(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "A style sheet is only read.",
+    );
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }
 

@@ -137,7 +137,7 @@ static PROBLEMS_EN: ProblemWords = ProblemWords {
     unreadable_type: ProblemPage {
         heading: "We cannot read what was sent",
         paragraphs: &[
-            "The form has to send its answers as application/x-www-form-urlencoded, multipart/form-data or application/json. We have not kept anything.",
+            "The form has to send its answers as application/x-www-form-urlencoded, multipart/form-data or application/json, not compressed. We have not kept anything.",
         ],
         steps: &[],
     },
@@ -191,7 +191,7 @@ static PROBLEMS_CY: ProblemWords = ProblemWords {
     unreadable_type: ProblemPage {
         heading: "Ni allwn ddarllen yr hyn a anfonwyd",
         paragraphs: &[
-            "Rhaid i’r ffurflen anfon ei hatebion fel application/x-www-form-urlencoded, multipart/form-data neu application/json. Nid ydym wedi cadw dim.",
+            "Rhaid i’r ffurflen anfon ei hatebion fel application/x-www-form-urlencoded, multipart/form-data neu application/json, heb eu cywasgu. Nid ydym wedi cadw dim.",
         ],
         steps: &[],
     },

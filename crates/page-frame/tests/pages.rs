@@ -146,6 +146,13 @@ async fn the_sheet_that_a_page_names_is_served_and_kept() {
     );
     let kept = "public, max-age=31536000, immutable";
     assert_eq!(sheet.headers()[header::CACHE_CONTROL], kept);
+    let router: Router = page_frame::styles();
+    let wrong = Request::post(&href).body(HttpBody::empty()).unwrap();
+    let refused = router.oneshot(wrong).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED);
+    for (name, value) in SecurityHeaders::ALL {
+        assert_eq!(refused.headers().get(&name), Some(&value), "{name}");
+    }
     let sheet = text(sheet).await;
     assert!(
         !sheet.contains("--body: #ffdd00"),
