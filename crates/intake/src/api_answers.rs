@@ -66,7 +66,17 @@ pub(crate) fn accepted(language: Language) -> Response {
 
 /// 422 that names each field.
 pub(crate) fn not_valid(language: Language, faults: &[Fault]) -> Response {
-    let mut problem = problem_of(StatusCode::UNPROCESSABLE_ENTITY, "not_valid", language);
+    let problem = problem_of(StatusCode::UNPROCESSABLE_ENTITY, "not_valid", language);
+    naming(language, problem, faults)
+}
+
+/// 404 that names the field.
+pub(crate) fn newsletter_not_found(language: Language) -> Response {
+    let problem = problem_of(StatusCode::NOT_FOUND, "newsletter_not_found", language);
+    naming(language, problem, &[Fault::UnknownNewsletter])
+}
+
+fn naming<'a>(language: Language, mut problem: Problem<'a>, faults: &'a [Fault]) -> Response {
     problem.errors = faults
         .iter()
         .map(|fault| FieldError {
@@ -108,7 +118,7 @@ pub(crate) fn outdated_notice(
     answer(language, &problem)
 }
 
-/// 404, 405, 413, 415 and 503, of which the sender can only be told.
+/// 405, 413, 415 and 503, of which the sender can only be told.
 pub(crate) fn problem(status: StatusCode, code: &'static str, language: Language) -> Response {
     let mut response = answer(language, &problem_of(status, code, language));
     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -151,8 +161,8 @@ const fn detail(status: StatusCode, language: Language) -> &'static str {
             "Mae gan gofrestriad 16 cilobeit ar y mwyaf. Ni ddarllenwyd dim.",
         ),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => (
-            "Send application/x-www-form-urlencoded, multipart/form-data or application/json.",
-            "Anfonwch application/x-www-form-urlencoded, multipart/form-data neu application/json.",
+            "Send application/x-www-form-urlencoded, multipart/form-data or application/json, not compressed.",
+            "Anfonwch application/x-www-form-urlencoded, multipart/form-data neu application/json, heb eu cywasgu.",
         ),
         StatusCode::SERVICE_UNAVAILABLE => (
             "We cannot take sign-ups at the moment. Nothing was kept; try again later.",

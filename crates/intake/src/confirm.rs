@@ -58,7 +58,7 @@ pub(crate) async fn show(visit: Visit, OriginalUri(target): OriginalUri) -> Resp
     if is_expired(token.aux, visit.doors.clock.now()) {
         return expired(&visit, language);
     }
-    let newsletters = named(&visit);
+    let newsletters = visit.named_newsletters();
     let slugs: Vec<&str> = newsletters.iter().map(|one| one.slug.as_str()).collect();
     let words = PageWords::in_language(language);
     let main = ConfirmMain {
@@ -117,7 +117,7 @@ fn token_of(visit: &Visit, path: &str) -> Option<CheckedToken> {
 
 fn confirmed(visit: &Visit, language: Language, event_id: EventId) -> Response {
     let words = PageWords::in_language(language);
-    let newsletters = named(visit);
+    let newsletters = visit.named_newsletters();
     let main = ConfirmedMain {
         words,
         names: names(&newsletters, language),
@@ -152,7 +152,8 @@ fn expired(visit: &Visit, language: Language) -> Response {
         why: words
             .expired_why
             .replace("{days}", &CONFIRMATION_DAYS.to_string()),
-        newsletters: named(visit)
+        newsletters: visit
+            .named_newsletters()
             .into_iter()
             .filter(|newsletter| newsletter.open)
             .map(|newsletter| (newsletter.slug.as_str(), said(&newsletter.name, language)))
@@ -161,25 +162,6 @@ fn expired(visit: &Visit, language: Language) -> Response {
     visit
         .frame(language, words.expired_title)
         .page(StatusCode::GONE, &main)
-}
-
-/// Newsletters that the link names and the catalogue knows.
-fn named(visit: &Visit) -> Vec<&Newsletter> {
-    let query = visit.uri.query().unwrap_or_default();
-    let Some((_, slugs)) = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "n")
-    else {
-        return Vec::new();
-    };
-    let mut newsletters: Vec<&Newsletter> = Vec::new();
-    for newsletter in slugs
-        .split(',')
-        .filter_map(|slug| visit.catalogue.newsletter(slug))
-    {
-        if !newsletters.contains(&newsletter) {
-            newsletters.push(newsletter);
-        }
-    }
-    newsletters
 }
 
 fn names<'a>(newsletters: &[&'a Newsletter], language: Language) -> Vec<Said<'a>> {

@@ -5,16 +5,18 @@ use domain::{AddressProblem, Language};
 use crate::fault_words;
 
 /// A field of a sign-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// In the order in which faults are told: the request as a whole, then the form from its top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Field {
+    /// The request as a whole.
+    Body,
     Email,
-    Newsletter,
     Language,
+    Newsletter,
     Notice,
     /// The header `Idempotency-Key`.
     IdempotencyKey,
-    /// The request as a whole.
-    Body,
 }
 
 impl Field {
@@ -51,6 +53,8 @@ pub(crate) enum Fault {
     WrongEncoding(Field),
     /// A text that the field does not take.
     WrongValue(Field),
+    /// A newsletter that is not there or takes no sign-ups.
+    UnknownNewsletter,
     /// More newsletters than one sign-up may name.
     TooManyNewsletters,
     /// No address that we take.
@@ -69,7 +73,7 @@ impl Fault {
             | Self::WrongType(field)
             | Self::WrongEncoding(field)
             | Self::WrongValue(field) => *field,
-            Self::TooManyNewsletters => Field::Newsletter,
+            Self::UnknownNewsletter | Self::TooManyNewsletters => Field::Newsletter,
             Self::Address(_) => Field::Email,
             Self::UnknownKey(_) | Self::UnreadableBody => Field::Body,
         }
@@ -93,7 +97,7 @@ impl Fault {
             Self::WrongValue(_) => "wrong_value",
             Self::TooManyNewsletters => "too_many",
             Self::Address(problem) => problem.code(),
-            Self::UnknownKey(_) => "unknown",
+            Self::UnknownNewsletter | Self::UnknownKey(_) => "unknown",
             Self::UnreadableBody => "unreadable",
         }
     }

@@ -23,6 +23,10 @@ pub(crate) fn message(fault: &Fault, language: Language) -> &'static str {
             "Anfonwch y maes hwn mewn UTF-8.",
         ),
         Fault::WrongValue(field) => wrong_value(*field),
+        Fault::UnknownNewsletter => (
+            "Choose a newsletter that takes sign-ups. There is none of the name that was sent.",
+            "Dewiswch gylchlythyr sy’n derbyn cofrestriadau. Nid oes un o’r enw a anfonwyd.",
+        ),
         Fault::TooManyNewsletters => (
             "Choose 50 newsletters or fewer at a time.",
             "Dewiswch 50 o gylchlythyrau neu lai ar y tro.",
@@ -71,6 +75,7 @@ const fn duplicated(field: Field) -> (&'static str, &'static str) {
             "Choose each newsletter only once.",
             "Dewiswch bob cylchlythyr unwaith yn unig.",
         ),
+        Field::Language => ("Choose one language.", "Dewiswch un iaith."),
         _ => ("Send this only once.", "Anfonwch hwn unwaith yn unig."),
     }
 }

@@ -11,6 +11,7 @@
 //! | `newsletter_pages` | the list, a newsletter's page, its thank-you page, the form for other sites |
 //! | `sign_up_form` | the form as it is shown, first or again with what has to be put right |
 //! | `sign_up` | `POST /subscriptions`: read, check, seal, spool, answer |
+//! | `origin` | the site that the form is on |
 //! | `body_reader` | a request's body: at most 16 KiB, wiped afterwards |
 //! | `fields`, `form_fields`, `json_fields` | what was sent, from urlencoded and multipart forms and JSON |
 //! | `checks` | whether it can be accepted, and for which newsletters and notices |
@@ -37,6 +38,7 @@ mod fields;
 mod form_fields;
 mod json_fields;
 mod newsletter_pages;
+mod origin;
 mod privacy_page;
 mod said;
 mod sign_up;
@@ -82,6 +84,9 @@ pub struct Doors {
 /// them adds both once, whatever else it serves.
 pub fn router(doors: Doors) -> Router {
     describe_metrics();
+    let confirm = get(confirm::show)
+        .post(confirm::press)
+        .fallback(confirm::only_get_and_post);
     Router::new()
         .route("/", get(newsletter_pages::home).fallback(visit::only_get))
         .route(
@@ -113,19 +118,10 @@ pub fn router(doors: Doors) -> Router {
             "/subscriptions",
             post(sign_up::accept).fallback(sign_up::only_post),
         )
-        // A wildcard matches no empty rest.
-        .route(
-            "/confirm/",
-            get(confirm::show)
-                .post(confirm::press)
-                .fallback(confirm::only_get_and_post),
-        )
-        .route(
-            "/confirm/{*rest}",
-            get(confirm::show)
-                .post(confirm::press)
-                .fallback(confirm::only_get_and_post),
-        )
+        // A link that was cut right behind the route is a broken link too.
+        .route("/confirm", confirm.clone())
+        .route("/confirm/", confirm.clone())
+        .route("/confirm/{*rest}", confirm)
         .layer(middleware::map_response(|response: Response| async {
             page_frame::secured(response)
         }))

@@ -80,10 +80,12 @@ pub(crate) async fn one(slug: SlugInPath, visit: Visit) -> Response {
 
 #[derive(Template)]
 #[template(path = "thank_you.html")]
-struct ThankYouMain {
+struct ThankYouMain<'a> {
     words: &'static PageWords,
     next_mail: String,
     next_button: String,
+    /// Where there are several, a list instead of the one in the sentence.
+    names: Vec<Said<'a>>,
     next_nothing: String,
     no_mail_junk: String,
     href: String,
@@ -97,11 +99,25 @@ pub(crate) async fn thank_you(slug: SlugInPath, visit: Visit) -> Response {
     let language = visit.language_for(newsletter);
     let words = PageWords::in_language(language);
     let sender = &newsletter.sender_address;
+    let mut others = visit.named_newsletters();
+    others.retain(|other| other.open && other.slug != newsletter.slug);
     let name = newsletter.name.in_language(language);
     let main = ThankYouMain {
         words,
         next_mail: words.next_mail.replace("{sender}", sender),
-        next_button: words.next_button.replace("{names}", name),
+        next_button: if others.is_empty() {
+            words.next_button.replace("{name}", name)
+        } else {
+            words.next_button_several.to_owned()
+        },
+        names: if others.is_empty() {
+            Vec::new()
+        } else {
+            std::iter::once(newsletter)
+                .chain(others)
+                .map(|one| said(&one.name, language))
+                .collect()
+        },
         next_nothing: words
             .next_nothing
             .replace("{days}", &CONFIRMATION_DAYS.to_string()),

@@ -19,12 +19,12 @@ use crate::fault::{Fault, Field};
 use crate::fields::Fields;
 use crate::sign_up_form::{self, Shown, Typed};
 use crate::visit::{RETRY_AFTER_SECONDS, Visit, first_language};
-use crate::{api_answers, form_fields, json_fields};
+use crate::{api_answers, form_fields, json_fields, origin};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The longest `Origin` and `Idempotency-Key` that are taken, in bytes.
-const HEADER_LIMIT: usize = 255;
+/// The longest `Idempotency-Key` that is taken, in bytes.
+const KEY_LIMIT: usize = 255;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BodyKind {
@@ -35,9 +35,7 @@ enum BodyKind {
 
 impl BodyKind {
     fn of(headers: &HeaderMap) -> Option<Self> {
-        let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-        let media = content_type.split(';').next().unwrap_or_default().trim();
-        match media.to_ascii_lowercase().as_str() {
+        match media_type(headers)?.as_str() {
             "application/x-www-form-urlencoded" => Some(Self::Urlencoded),
             "multipart/form-data" => Some(Self::Multipart),
             "application/json" => Some(Self::Json),
@@ -46,11 +44,32 @@ impl BodyKind {
     }
 }
 
+/// What the body is said to be, without parameters, in small letters.
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let media = content_type.split(';').next().unwrap_or_default().trim();
+    Some(media.to_ascii_lowercase())
+}
+
+/// Whether the body is JSON of any kind: only a program sends that.
+fn is_any_json(headers: &HeaderMap) -> bool {
+    media_type(headers).is_some_and(|media| media.ends_with("/json") || media.ends_with("+json"))
+}
+
+/// Whether the body is compressed. Nothing here unpacks it, and taken as it stands it would only seem
+/// to lack fields.
+fn is_compressed(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
 /// Takes a sign-up, or says why not.
 pub(crate) async fn accept(visit: Visit, body: Body) -> Response {
-    let kind = BodyKind::of(&visit.headers);
+    let kind = BodyKind::of(&visit.headers).filter(|_| !is_compressed(&visit.headers));
     let attempt = Attempt {
-        is_json: kind == Some(BodyKind::Json) || visit.accepts_json_first(),
+        is_json: is_any_json(&visit.headers) || visit.accepts_json_first(),
         visit,
     };
     let response = attempt.answer(kind, body).await;
@@ -108,6 +127,10 @@ impl Attempt {
                 form_fields::multipart(body, &content_type).await
             }
         };
+        if fields.faults.contains(&Fault::UnreadableBody) {
+            // What else is missing then is nobody's mistake but this one's.
+            return self.not_valid(language, &[Fault::UnreadableBody], &[], Typed::default());
+        }
         self.decide(fields, kind).await
     }
 
@@ -133,6 +156,7 @@ impl Attempt {
         let checked = match checked {
             Ok(checked) => checked,
             Err(Obstacle::Faults) => {
+                fields.faults.sort_by_key(Fault::field);
                 return self.not_valid(on_page, &fields.faults, &newsletters, typed);
             }
             Err(Obstacle::OutdatedNotice) => {
@@ -148,7 +172,7 @@ impl Attempt {
             BodyKind::Urlencoded | BodyKind::Multipart => Channel::Web,
         };
         match self.spool(checked, language, channel, wording, key).await {
-            Ok(()) => self.accepted(on_page, newsletters.first().copied()),
+            Ok(()) => self.accepted(on_page, &newsletters),
             Err(NotSpooled) => self.unavailable(on_page),
         }
     }
@@ -163,7 +187,7 @@ impl Attempt {
         idempotency_key: Option<&str>,
     ) -> Result<(), NotSpooled> {
         let doors = &self.visit.doors;
-        let origin = origin(&self.visit.headers);
+        let origin = origin::told(&self.visit.headers);
         let event_id = match idempotency_key {
             Some(key) => doors
                 .form_stamp
@@ -206,12 +230,17 @@ impl Attempt {
             .unwrap_or_else(|| self.visit.language(standard))
     }
 
-    fn accepted(&self, language: Language, newsletter: Option<&Newsletter>) -> Response {
+    fn accepted(&self, language: Language, newsletters: &[&Newsletter]) -> Response {
         if self.is_json {
             return api_answers::accepted(language);
         }
-        let slug = newsletter.map_or("", |newsletter| newsletter.slug.as_str());
-        let location = format!("/newsletters/{slug}/thank-you?lang={}", language.tag());
+        let slugs: Vec<&str> = newsletters.iter().map(|one| one.slug.as_str()).collect();
+        let first = slugs.first().copied().unwrap_or_default();
+        let mut location = format!("/newsletters/{first}/thank-you?lang={}", language.tag());
+        if slugs.len() > 1 {
+            location.push_str("&n=");
+            location.push_str(&slugs.join(","));
+        }
         page_frame::secured((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
     }
 
@@ -229,6 +258,11 @@ impl Attempt {
             let shown = Shown::AgainWith(faults);
             return sign_up_form::page(&self.visit, language, newsletters, shown, typed);
         }
+        self.page_naming(StatusCode::UNPROCESSABLE_ENTITY, language, faults)
+    }
+
+    /// A page that names fields, where there is no form to show again.
+    fn page_naming(&self, status: StatusCode, language: Language, faults: &[Fault]) -> Response {
         let problems: Vec<FieldProblem> = faults
             .iter()
             .map(|fault| FieldProblem {
@@ -236,7 +270,6 @@ impl Attempt {
                 message: fault.message(language).to_owned(),
             })
             .collect();
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
         page_frame::not_valid(&self.visit.catalogue, language, status, &problems)
     }
 
@@ -262,9 +295,9 @@ impl Attempt {
 
     fn not_found(&self, language: Language) -> Response {
         if self.is_json {
-            return api_answers::problem(StatusCode::NOT_FOUND, "newsletter_not_found", language);
+            return api_answers::newsletter_not_found(language);
         }
-        page_frame::not_found(&self.visit.catalogue, language)
+        self.page_naming(StatusCode::NOT_FOUND, language, &[Fault::UnknownNewsletter])
     }
 
     fn too_large(&self, language: Language) -> Response {
@@ -295,14 +328,6 @@ impl Attempt {
 #[derive(Debug)]
 struct NotSpooled;
 
-/// The site that the form is on, as the browser tells it; recorded, never enforced.
-fn origin(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get(header::ORIGIN)
-        .and_then(|value| value.to_str().ok())
-        .filter(|origin| (1..=HEADER_LIMIT).contains(&origin.len()))
-}
-
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let (first, second) = (values.next(), values.next());
@@ -313,7 +338,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
     let key = first
         .to_str()
         .ok()
-        .filter(|key| (1..=HEADER_LIMIT).contains(&key.len()))
+        .filter(|key| (1..=KEY_LIMIT).contains(&key.len()))
         .filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
     key.map(Some)
         .ok_or(Fault::WrongValue(Field::IdempotencyKey))

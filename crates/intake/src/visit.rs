@@ -73,6 +73,25 @@ impl Visit {
             .find(|newsletter| Some(newsletter.slug.as_str()) == slug)
     }
 
+    /// Newsletters that the hint `n` of the address names and the catalogue knows, each once.
+    pub(crate) fn named_newsletters(&self) -> Vec<&Newsletter> {
+        let query = self.uri.query().unwrap_or_default();
+        let Some((_, slugs)) = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "n")
+        else {
+            return Vec::new();
+        };
+        let mut newsletters: Vec<&Newsletter> = Vec::new();
+        for newsletter in slugs
+            .split(',')
+            .filter_map(|slug| self.catalogue.newsletter(slug))
+        {
+            if !newsletters.contains(&newsletter) {
+                newsletters.push(newsletter);
+            }
+        }
+        newsletters
+    }
+
     /// What stands in for a newsletter that is not open: not found, or 503 while no catalogue was
     /// ever read and nobody can tell.
     pub(crate) fn no_newsletter_page(&self) -> Response {

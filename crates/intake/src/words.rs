@@ -1,5 +1,5 @@
 //! The words of this role's pages in English and Welsh: a missing one does not compile. `{name}`,
-//! `{names}`, `{sender}`, `{days}`, `{frequency}` and `{language}` are filled in where the words are used.
+//! `{sender}`, `{days}`, `{frequency}` and `{language}` are filled in where the words are used.
 
 use domain::Language;
 
@@ -38,6 +38,7 @@ pub(crate) struct PageWords {
     pub(crate) next_heading: &'static str,
     pub(crate) next_mail: &'static str,
     pub(crate) next_button: &'static str,
+    pub(crate) next_button_several: &'static str,
     pub(crate) next_nothing: &'static str,
     pub(crate) no_mail_heading: &'static str,
     pub(crate) no_mail_junk: &'static str,
@@ -106,7 +107,8 @@ static ENGLISH: PageWords = PageWords {
     thanks_panel: "You are not signed up yet. There is one more step.",
     next_heading: "What happens next",
     next_mail: "We send an email to the address that you gave us. It comes from {sender} and should be there in a few minutes.",
-    next_button: "Open the link in it and choose the button on that page. Only then do we send you {names}.",
+    next_button: "Open the link in it and choose the button on that page. Only then do we send you {name}.",
+    next_button_several: "Open the link in it and choose the button on that page. Only then do we send you:",
     next_nothing: "If you do nothing, we send you nothing more, and delete the address {days} days after that email was sent.",
     no_mail_heading: "If no email comes",
     no_mail_junk: "Look in your junk or spam folder for an email from {sender}.",
@@ -165,7 +167,8 @@ static WELSH: PageWords = PageWords {
     thanks_panel: "Nid ydych wedi’ch cofrestru eto. Mae un cam arall.",
     next_heading: "Beth sy’n digwydd nesaf",
     next_mail: "Rydym yn anfon e-bost i’r cyfeiriad a roesoch i ni. Mae’n dod oddi wrth {sender} a dylai gyrraedd ymhen ychydig funudau.",
-    next_button: "Agorwch y ddolen ynddo a dewiswch y botwm ar y dudalen honno. Dim ond wedyn y byddwn yn anfon {names} atoch.",
+    next_button: "Agorwch y ddolen ynddo a dewiswch y botwm ar y dudalen honno. Dim ond wedyn y byddwn yn anfon {name} atoch.",
+    next_button_several: "Agorwch y ddolen ynddo a dewiswch y botwm ar y dudalen honno. Dim ond wedyn y byddwn yn anfon atoch:",
     next_nothing: "Os na wnewch ddim, ni fyddwn yn anfon dim byd arall atoch, a byddwn yn dileu’r cyfeiriad {days} diwrnod ar ôl anfon yr e-bost hwnnw.",
     no_mail_heading: "Os na ddaw e-bost",
     no_mail_junk: "Edrychwch yn eich ffolder sothach neu sbam am e-bost oddi wrth {sender}.",

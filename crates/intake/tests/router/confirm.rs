@@ -132,6 +132,8 @@ async fn every_link_that_does_not_verify_gets_the_same_page_and_line() {
         assert_eq!(line.status, StatusCode::NOT_FOUND, "{rest}");
         lines.push(line);
     }
+    pages.push(role.get("/confirm").await);
+    lines.push(role.post("/confirm", "text/plain", "").await);
     assert!(pages.windows(2).all(|pair| pair[0] == pair[1]));
     assert!(lines.windows(2).all(|pair| pair[0] == pair[1]));
     assert_eq!(lines[0].body, "This link is not working.\n");

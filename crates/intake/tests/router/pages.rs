@@ -144,6 +144,28 @@ async fn the_thank_you_page_says_what_comes_next_and_what_to_do_without_mail() {
 }
 
 #[tokio::test]
+async fn the_thank_you_page_names_all_newsletters_of_the_sign_up() {
+    let role = Role::new();
+    let sent = [
+        ("email", "jo@post.example"),
+        ("newsletter", "bin-days"),
+        ("newsletter", "council-news"),
+        ("notice", &notice(1, Language::En)),
+        ("notice", &notice(2, Language::En)),
+    ];
+    let answer = role.post_form(&sent).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    let location = answer.headers[header::LOCATION].to_str().unwrap();
+    let page = role.get(location).await;
+    page.assert_has(&["<li>Bin days</li>", "<li>Council news</li>"]);
+    let invented = role
+        .get("/newsletters/bin-days/thank-you?n=%3Cb%3E,closed,nothing")
+        .await;
+    invented.assert_has(&["Only then do we send you Bin days."]);
+    assert!(!invented.body.contains("Closed"));
+}
+
+#[tokio::test]
 async fn the_privacy_page_tells_the_retention_of_each_newsletter() {
     let mut with_other_retention = catalogue();
     with_other_retention.newsletters[1].retention_days = 14;

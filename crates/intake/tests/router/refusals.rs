@@ -139,7 +139,7 @@ async fn json_that_cannot_be_read_is_refused_as_a_whole() {
             .post("/subscriptions", "application/json", body.to_vec())
             .await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
-        assert_eq!(answer.errors()[0], " unreadable");
+        assert_eq!(answer.errors(), [" unreadable"]);
     }
 }
 
@@ -198,7 +198,7 @@ async fn a_form_with_something_wrong_comes_back_with_what_was_typed() {
         (
             "language",
             "language=en&language=en",
-            "Send this only once.",
+            "Choose one language.",
         ),
         ("language", "language=%ff", "Send this field in UTF-8."),
         ("notice", "", "Send the code of the notice"),
@@ -229,6 +229,19 @@ async fn a_form_with_something_wrong_comes_back_with_what_was_typed() {
         }
     }
     assert!(role.spooled().is_empty());
+}
+
+#[tokio::test]
+async fn the_summary_has_the_order_of_the_page() {
+    let body = "language=fr&newsletter=council-news&email=name";
+    let page = Role::new().post("/subscriptions", FORM, body).await;
+    let links: Vec<&str> = page
+        .body
+        .split("<li><a href=\"#")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert_eq!(links, ["email", "language-en", "sign-up"]);
 }
 
 #[tokio::test]
@@ -296,6 +309,10 @@ async fn multipart_with_a_file_or_bad_bytes_is_refused_by_field() {
             "{content_type}"
         );
         page.assert_has(&["There is a mistake in what was sent"]);
+        assert!(
+            !page.body.contains("<code>"),
+            "nothing else is said to be wrong"
+        );
     }
     assert!(role.spooled().is_empty());
 }

@@ -253,11 +253,27 @@ async fn one_idempotency_key_of_one_site_is_one_event() {
 }
 
 #[tokio::test]
-async fn an_origin_that_is_too_long_or_no_text_is_dropped() {
+async fn only_an_origin_is_recorded_as_one() {
+    let fits = format!("https://{}", "o".repeat(247));
+    let too_long = format!("https://{}", "o".repeat(248));
     for (origin, kept) in [
         (&b"null"[..], Some("null")),
-        (&[b'o'; 255], Some(&*"o".repeat(255))),
-        (&[b'o'; 256], None),
+        (
+            b"https://xn--bcher-kva.example:8443",
+            Some("https://xn--bcher-kva.example:8443"),
+        ),
+        (b"http://[2001:db8::1]", Some("http://[2001:db8::1]")),
+        (b"moz-extension://a-b", Some("moz-extension://a-b")),
+        (fits.as_bytes(), Some(&*fits)),
+        (too_long.as_bytes(), None),
+        // A program may send anything, and an address would stand in the database as typed.
+        (b"https://rhian.canary@post.example", None),
+        (b"https://site.example/?e=rhian.canary%40post.example", None),
+        (b"rhian.canary+tag@post.example", None),
+        (b"https://site.example/", None),
+        (b"https://", None),
+        (b"javascript:alert(1)", None),
+        (b"https://<b>", None),
         (b"\xff", None),
         (b"", None),
     ] {

@@ -17,10 +17,14 @@ async fn a_newsletter_that_is_closed_or_unknown_is_404() {
         let answer = role.post_json(&json_with("newsletter", json!(slug))).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
         assert_eq!(answer.json()["code"], "newsletter_not_found");
+        assert_eq!(answer.errors(), ["newsletter unknown"]);
         let body = form_with("newsletter", &format!("newsletter={slug}"));
         let page = role.post("/subscriptions", FORM, body).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND);
-        page.assert_has(&["Page not found"]);
+        page.assert_has(&[
+            "<code>newsletter</code>: Choose a newsletter that takes sign-ups",
+            "href=\"/newsletters?lang=en\"",
+        ]);
     }
 }
 
@@ -93,6 +97,10 @@ async fn a_body_of_another_type_is_415() {
         );
         page.assert_has(&["application/x-www-form-urlencoded"]);
     }
+    for content_type in ["application/vnd.api+json", "text/json; charset=utf-8"] {
+        let answer = role.post("/subscriptions", content_type, "{}").await;
+        assert_eq!(answer.json()["status"], 415, "{content_type}");
+    }
     let bare = Request::post("/subscriptions")
         .header(header::ACCEPT, "application/json")
         .body(HttpBody::from("x"))
@@ -100,6 +108,23 @@ async fn a_body_of_another_type_is_415() {
     let answer = role.send(bare).await;
     assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(answer.json()["code"], "unreadable_type");
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_415_and_not_a_lack_of_fields() {
+    let role = Role::new();
+    for (encoding, status) in [
+        ("gzip", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ("identity, br", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ("Identity", StatusCode::ACCEPTED),
+    ] {
+        let request = Request::post("/subscriptions")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_ENCODING, encoding)
+            .body(HttpBody::from(good_json().to_string()))
+            .unwrap();
+        assert_eq!(role.send(request).await.status, status, "{encoding}");
+    }
 }
 
 async fn with_key(role: &Role, keys: &[&[u8]]) -> Answer {
