@@ -230,6 +230,15 @@ async fn a_panic_is_a_500_and_the_server_goes_on() {
         let answer = ask(address, "GET /panic HTTP/1.1\r\nhost: x\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
         assert!(!answer.contains("planted"));
+        for promised in [
+            "cache-control: no-store",
+            "content-security-policy: default-src 'none'",
+            "referrer-policy: no-referrer",
+            "x-content-type-options: nosniff",
+            "x-robots-tag: noindex",
+        ] {
+            assert!(answer.contains(promised), "{promised}: {answer}");
+        }
     }
     assert!(!shutdown.is_stopping());
     assert!(!shutdown.finish(LONG).await.task_panicked);
