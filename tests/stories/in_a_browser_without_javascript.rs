@@ -25,7 +25,12 @@ fn a_resident_needs_no_javascript() -> Result<()> {
         "{}",
         browser.text("body")?
     );
-    browser.fill(email, ".org")?;
+    assert_eq!(
+        browser.value(email)?,
+        "jo@example",
+        "what was typed is kept"
+    );
+    browser.fill(email, "jo@example.org")?;
     browser.click("main button[type=submit], form[method=post] button")?;
     assert!(
         !browser.address()?.contains('@'),

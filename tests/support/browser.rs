@@ -142,13 +142,25 @@ impl Browser {
             .to_owned())
     }
 
-    /// Types into a field.
+    /// What a field holds.
+    ///
+    /// # Errors
+    /// There is no such field.
+    pub fn value(&self, css: &str) -> Result<String> {
+        let path = format!("/element/{}/property/value", self.element(css)?);
+        let value = self.call("GET", &path, &Value::Null)?;
+        Ok(value.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Types into a field, in place of what is in it.
     ///
     /// # Errors
     /// There is no such field.
     pub fn fill(&self, css: &str, words: &str) -> Result<()> {
-        let path = format!("/element/{}/value", self.element(css)?);
-        self.call("POST", &path, &json!({ "text": words }))
+        let path = format!("/element/{}", self.element(css)?);
+        self.call("POST", &format!("{path}/clear"), &json!({}))?;
+        let typed = json!({ "text": words });
+        self.call("POST", &format!("{path}/value"), &typed)
             .map(|_| ())
     }
 
