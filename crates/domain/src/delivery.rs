@@ -165,11 +165,15 @@ pub struct Decision {
 const FIRST_RETRY: Duration = Duration::from_mins(15);
 const LONGEST_RETRY: Duration = Duration::from_hours(4);
 const ROUTE_RETRY: Duration = Duration::from_secs(30);
+const CLOSING_RETRY: Duration = Duration::from_mins(1);
+/// "Service not available, closing transmission channel" (RFC 5321 3.8): said to whoever comes, not
+/// about this recipient.
+const CLOSING: u16 = 421;
 
 /// Retry or fail, decided once (`reliability.md` 2.4): 4xx waits 15 minutes times 2 to the power of
 /// the attempts before, at most 4 hours, spread by `jitter` (0.0 to 1.0 gives half to the whole of
-/// it); an unreachable relay is tried again after 15 to 30 seconds and costs no attempt; past
-/// `deadline` a delivery expires.
+/// it); a relay that says 421 and closes is tried again after 30 to 90 seconds, and one that was not
+/// reached after 15 to 30 seconds, at the cost of no attempt; past `deadline` a delivery expires.
 #[must_use]
 pub fn decide(
     outcome: &Outcome,
@@ -183,8 +187,10 @@ pub fn decide(
         not_before: None,
         counts: true,
     };
+    let jitter = jitter.clamp(0.0, 1.0);
+    let half_to_whole = |wait: Duration| wait.mul_f64(0.5 + jitter / 2.0);
     let later = |wait: Duration, counts: bool| {
-        let not_before = now.plus(wait.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0));
+        let not_before = now.plus(wait);
         if not_before >= deadline {
             Decision {
                 state: DeliveryState::Expired,
@@ -203,11 +209,15 @@ pub fn decide(
         Outcome::Accepted => last(DeliveryState::Accepted),
         Outcome::Rejected(_) | Outcome::CannotDeliver(_) => last(DeliveryState::Bounced),
         Outcome::InDoubt => last(DeliveryState::InDoubt),
+        Outcome::Deferred(reply) if reply.code == CLOSING => {
+            later(CLOSING_RETRY.mul_f64(0.5 + jitter), true)
+        }
         Outcome::Deferred(_) => {
             let doublings = u32::from(attempts_before.min(8));
-            later(LONGEST_RETRY.min(FIRST_RETRY * 2u32.pow(doublings)), true)
+            let wait = LONGEST_RETRY.min(FIRST_RETRY * 2u32.pow(doublings));
+            later(half_to_whole(wait), true)
         }
-        Outcome::NotSent(_) => later(ROUTE_RETRY, false),
+        Outcome::NotSent(_) => later(half_to_whole(ROUTE_RETRY), false),
     }
 }
 
@@ -251,6 +261,22 @@ mod tests {
             [wait(0), wait(1), wait(2), wait(4), wait(60)],
             [15, 30, 60, 240, 240]
         );
+    }
+
+    #[test]
+    fn a_relay_that_closes_is_tried_again_in_about_a_minute_however_often() {
+        let closing = Outcome::Deferred(Reply {
+            code: 421,
+            enhanced: Some([4, 3, 2]),
+        });
+        for before in [0, 1, 60] {
+            let waits = [0.0, 0.5, 1.0].map(|jitter| {
+                let decision = decide(&closing, before, NOW, FAR, jitter);
+                assert_eq!(decision.state, DeliveryState::Deferred);
+                decision.not_before.unwrap().since(NOW).as_secs()
+            });
+            assert_eq!(waits, [30, 60, 90]);
+        }
     }
 
     #[test]
