@@ -17,7 +17,7 @@ const RESIDENTS: usize = 20;
 /// Long: the program dies and starts again all the time.
 const PATIENCE: Duration = Duration::from_mins(4);
 
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let chosen = std::env::var_os("LETTERBOX_SEED");
     let chosen = chosen.and_then(|text| text.to_str().and_then(|text| text.parse().ok()));
     chosen.unwrap_or(20_261_124)
@@ -44,12 +44,12 @@ fn email(number: usize) -> String {
     format!("resident{number}@example.org")
 }
 
-/// Kills, leaves PostgreSQL in some state, and starts again, so many times; `done` is how the others
-/// say that they are through.
+/// Kills within so many milliseconds, leaves PostgreSQL in some state, and starts again, so many times;
+/// `done` is how the others say that they are through.
 fn kill_again_and_again(
     letterbox: &Mutex<Letterbox>,
     seed: &mut Seed,
-    times: usize,
+    (times, within): (usize, u64),
     done: &AtomicBool,
 ) -> Result<()> {
     for time in 0..times {
@@ -57,7 +57,7 @@ fn kill_again_and_again(
             break;
         }
         // A moment, not a wait for anything.
-        std::thread::sleep(Duration::from_millis(seed.below(1_500)));
+        std::thread::sleep(Duration::from_millis(seed.below(within)));
         let mut letterbox = letterbox.lock().unwrap();
         match seed.below(3) {
             0 => letterbox.kill_postgres()?,
@@ -82,7 +82,7 @@ fn meanwhile(
 ) -> Result<()> {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let killer = scope.spawn(|| kill_again_and_again(letterbox, seed, times, &done));
+        let killer = scope.spawn(|| kill_again_and_again(letterbox, seed, (times, 1_500), &done));
         let workers: Vec<_> = (0..4)
             .map(|first| {
                 let work = &work;
@@ -129,7 +129,7 @@ fn send_while_dying(
         ];
         letterbox.command(&words)?.ok()?;
     }
-    kill_again_and_again(letterbox, seed, 3, &AtomicBool::new(false))?;
+    kill_again_and_again(letterbox, seed, (3, 200), &AtomicBool::new(false))?;
     let letterbox = letterbox.lock().unwrap();
     let counts = "SELECT count(*), count(*) FILTER (WHERE state = 2), count(*) FILTER (WHERE state IN (6, 9)),
         count(*) FILTER (WHERE state IN (0, 1, 3)) FROM delivery WHERE issue_id = (SELECT max(id) FROM issue)";
@@ -140,6 +140,7 @@ fn send_while_dying(
     })
     .with_context(|| format!("audience, accepted, uncertain, waiting: {last}"))?;
     let numbers: Vec<usize> = last.split('|').map(str::parse).collect::<Result<_, _>>()?;
+    eprintln!("{subject}: audience, accepted, uncertain, waiting: {last}");
     assert_eq!(numbers[0], numbers[1] + numbers[2], "the equation: {last}");
     let mails = letterbox.mailbox().all()?;
     let copies = copies(&mails, subject);

@@ -13,6 +13,7 @@
 //! | `issue_refusals` | issues that are not sent |
 //! | `second_start` | stop and start again; two at once |
 //! | `killed_at_random` | `kill -9` at any moment |
+//! | `killed_while_sending` | `kill -9` with mails on the wire |
 //! | `database_stopped` | PostgreSQL away while people come and go |
 //! | `spool_full`, `torn_spool` | the disk says no, or lies |
 //! | `canary` | no address anywhere it must not be |
@@ -25,6 +26,7 @@ mod database_stopped;
 mod in_a_browser_without_javascript;
 mod issue_refusals;
 mod killed_at_random;
+mod killed_while_sending;
 mod one_click;
 mod scanners_change_nothing;
 mod second_start;

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -33,13 +33,20 @@ pub struct Transcript {
     pub taken: Vec<(String, Vec<u8>)>,
 }
 
+/// What all connections share.
+#[derive(Debug, Default)]
+struct Desk {
+    rules: Mutex<Vec<Rule>>,
+    transcript: Mutex<Transcript>,
+    slowness: Mutex<Duration>,
+    closing: AtomicBool,
+}
+
 /// The relay; it stops when dropped.
 #[derive(Debug)]
 pub struct SmtpSink {
     port: u16,
-    transcript: Arc<Mutex<Transcript>>,
-    rules: Arc<Mutex<Vec<Rule>>>,
-    stopping: Arc<AtomicBool>,
+    desk: Arc<Desk>,
     acceptor: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -51,32 +58,22 @@ impl SmtpSink {
     pub fn start(rules: Vec<Rule>) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();
-        let transcript = Arc::new(Mutex::new(Transcript::default()));
-        let stopping = Arc::new(AtomicBool::new(false));
-        let rules = Arc::new(Mutex::new(rules));
-        let (writing, ending) = (Arc::clone(&transcript), Arc::clone(&stopping));
-        let ruling = Arc::clone(&rules);
+        let desk = Arc::new(Desk::default());
+        *lock(&desk.rules) = rules;
+        let shared = Arc::clone(&desk);
         let acceptor = std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if ending.load(Ordering::SeqCst) {
+                if shared.closing.load(Ordering::SeqCst) {
                     break;
                 }
-                let (rules, writing) = (Arc::clone(&ruling), Arc::clone(&writing));
-                std::thread::spawn(move || {
-                    // A connection that breaks is the client's affair.
-                    let _ = Session {
-                        rules: &rules,
-                        transcript: &writing,
-                    }
-                    .serve(stream);
-                });
+                let desk = Arc::clone(&shared);
+                // A connection that breaks is the client's affair.
+                std::thread::spawn(move || drop(desk.serve(stream)));
             }
         });
         Ok(Self {
             port,
-            transcript,
-            rules,
-            stopping,
+            desk,
             acceptor: Some(acceptor),
         })
     }
@@ -89,7 +86,12 @@ impl SmtpSink {
 
     /// Other rules from the next command on.
     pub fn set_rules(&self, rules: Vec<Rule>) {
-        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+        *lock(&self.desk.rules) = rules;
+    }
+
+    /// Thinks so long about each message, after its dot, before it takes it.
+    pub fn set_slowness(&self, slowness: Duration) {
+        *lock(&self.desk.slowness) = slowness;
     }
 
     /// Waits for a message to this address whose subject holds these words, and gives the latest.
@@ -118,16 +120,13 @@ impl SmtpSink {
     /// What happened so far.
     #[must_use]
     pub fn transcript(&self) -> Transcript {
-        self.transcript
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.desk.transcript).clone()
     }
 }
 
 impl Drop for SmtpSink {
     fn drop(&mut self) {
-        self.stopping.store(true, Ordering::SeqCst);
+        self.desk.closing.store(true, Ordering::SeqCst);
         // Wakes the acceptor.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         if let Some(acceptor) = self.acceptor.take() {
@@ -136,22 +135,17 @@ impl Drop for SmtpSink {
     }
 }
 
-struct Session<'a> {
-    rules: &'a Mutex<Vec<Rule>>,
-    transcript: &'a Mutex<Transcript>,
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Session<'_> {
+impl Desk {
     fn write_down(&self, line: String) {
-        self.transcript
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .lines
-            .push(line);
+        lock(&self.transcript).lines.push(line);
     }
 
     fn reply_to(&self, command: &str, holds: &str, recipient: &str, usual: &str) -> String {
-        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let rules = lock(&self.rules);
         rules
             .iter()
             .find(|rule| command.starts_with(rule.command) && holds.contains(&rule.holds))
@@ -194,6 +188,8 @@ impl Session<'_> {
             } else if command == "DATA" {
                 say("354 go on")?;
                 let message = self.read_message(&mut reader)?;
+                let slowness = *lock(&self.slowness);
+                std::thread::sleep(slowness);
                 let reply = self.reply_to(".", &recipient, &recipient, "250 2.0.0 taken");
                 if reply.starts_with('2') {
                     let mut transcript = self
