@@ -87,20 +87,33 @@ pub fn router(doors: Doors) -> Router {
     let confirm = get(confirm::show)
         .post(confirm::press)
         .fallback(confirm::only_get_and_post);
-    Router::new()
-        .route("/", get(newsletter_pages::home).fallback(visit::only_get))
-        .route(
+    // People add a slash at the end, and so do content management systems.
+    let with_or_without_slash = [
+        (
             "/newsletters",
             get(newsletter_pages::list).fallback(visit::only_get),
-        )
-        .route(
-            "/newsletters/",
-            get(newsletter_pages::list).fallback(visit::only_get),
-        )
-        .route(
+        ),
+        (
             "/newsletters/{slug}",
             get(newsletter_pages::one).fallback(visit::only_get),
-        )
+        ),
+        (
+            "/privacy",
+            get(privacy_page::show).fallback(visit::only_get),
+        ),
+        (
+            "/subscriptions",
+            post(sign_up::accept).fallback(sign_up::only_post),
+        ),
+    ];
+    let mut router = Router::new();
+    for (path, page) in with_or_without_slash {
+        router = router
+            .route(path, page.clone())
+            .route(&format!("{path}/"), page);
+    }
+    router
+        .route("/", get(newsletter_pages::home).fallback(visit::only_get))
         .route(
             "/newsletters/{slug}/form.html",
             get(newsletter_pages::form_for_other_sites).fallback(visit::only_get),
@@ -109,15 +122,7 @@ pub fn router(doors: Doors) -> Router {
             "/newsletters/{slug}/thank-you",
             get(newsletter_pages::thank_you).fallback(visit::only_get),
         )
-        .route(
-            "/privacy",
-            get(privacy_page::show).fallback(visit::only_get),
-        )
         .route("/robots.txt", get(visit::robots).fallback(visit::only_get))
-        .route(
-            "/subscriptions",
-            post(sign_up::accept).fallback(sign_up::only_post),
-        )
         // A link that was cut right behind the route is a broken link too.
         .route("/confirm", confirm.clone())
         .route("/confirm/", confirm.clone())

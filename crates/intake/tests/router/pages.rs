@@ -79,6 +79,23 @@ async fn a_newsletters_page_has_form_and_notice_in_the_language_asked_for() {
 }
 
 #[tokio::test]
+async fn a_slash_at_the_end_of_an_address_makes_no_difference() {
+    let role = Role::new();
+    for target in ["/newsletters", "/newsletters/council-news", "/privacy"] {
+        let page = role.get(target).await;
+        assert_eq!(page.status, StatusCode::OK, "{target}");
+        assert_eq!(role.get(&format!("{target}/")).await, page, "{target}");
+    }
+    let sent = format!(
+        "email=a%40b.example&newsletter=council-news&notice={}",
+        notice(1, Language::En)
+    );
+    let content_type = "application/x-www-form-urlencoded";
+    let accepted = role.post("/subscriptions/", content_type, sent).await;
+    assert_eq!(accepted.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
 async fn the_browsers_language_is_used_where_none_is_asked_for() {
     let request = Request::get("/newsletters")
         .header(header::ACCEPT_LANGUAGE, "cy-GB,cy;q=0.9,en;q=0.8")
