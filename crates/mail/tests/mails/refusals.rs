@@ -89,3 +89,45 @@ fn an_issue_that_would_be_cut_off_is_refused() {
     });
     assert!(matches!(refused, Err(MailError::TooLong { .. })));
 }
+
+/// The author hears of it from the lint, before anybody is on the list of recipients.
+#[test]
+fn what_the_lint_lets_through_is_not_refused_for_its_length() {
+    let (body, newsletter) = (support::body(), support::newsletter());
+    for piece in [
+        "word\n\n",
+        "- word\n",
+        "1. word\n",
+        "> word\n\nword\n\n",
+        "`code` ",
+        "    code\n\nword\n\n",
+        "[words](https://example.gov.uk/a?b=c&d=e)\n\n",
+        "![words](https://example.gov.uk/a.png)\n\n",
+        "## Words\n\n",
+        "### Words\n\n",
+        "#### Words\n\n",
+        "---\n\n",
+        "| a | b |\n| - | - |\n| c | d |\n\n",
+        "word  \n",
+        "> - word\n>   - `code`\n\n",
+        "many words that fill a line & more, **bold** and *italic*\n",
+    ] {
+        let issue =
+            |number: usize| IssueText::new("Long".into(), String::new(), piece.repeat(number));
+        let fits = |number: &usize| {
+            issue_text::lint(&issue(*number))
+                .iter()
+                .all(|problem| problem.code != issue_text::Code::TooLong)
+        };
+        let numbers: Vec<usize> = (1..3_000).collect();
+        let longest = numbers.partition_point(fits);
+        let template = IssueTemplate::new(&IssueMail {
+            body: &body,
+            newsletter: &newsletter,
+            language: Language::En,
+            text: &issue(longest),
+            base_url: BASE_URL,
+        });
+        assert!(template.is_ok(), "{longest} times {piece:?}: {template:?}");
+    }
+}
