@@ -198,6 +198,35 @@ fn the_table_in_the_readme_is_the_table_in_force() {
 }
 
 #[test]
+fn every_file_that_the_walks_name_is_there() {
+    let readme = fs::read_to_string(repository().join("crates/README.md")).unwrap();
+    let mut room = String::new();
+    let mut named = 0;
+    for word in readme.split('`').skip(1).step_by(2) {
+        if !Path::new(word).extension().is_some_and(|end| end == "rs")
+            || word.starts_with("tests/")
+            || word == "lib.rs"
+        {
+            continue;
+        }
+        // `intake/sign_up.rs` names a room; after it `checks.rs` is in the same one.
+        let file = if let Some((first, rest)) = word.split_once('/')
+            && repository().join("crates").join(first).is_dir()
+        {
+            first.clone_into(&mut room);
+            rest
+        } else {
+            word
+        };
+        let folder = repository().join("crates").join(&room).join("src");
+        let found = files_below(&folder).iter().any(|path| path.ends_with(file));
+        assert!(found, "no {file} in {room}");
+        named += 1;
+    }
+    assert!(named > 30, "only {named} files are named");
+}
+
+#[test]
 fn nothing_crosses_a_wall() {
     let metadata = metadata();
     for (room, forbidden) in table(WALLS) {
@@ -258,26 +287,27 @@ fn the_top_level_is_tidy() {
     assert_eq!(found, allowed.map(str::to_owned).into());
 }
 
-/// Every Rust file of ours with its text.
-fn sources() -> Vec<(PathBuf, String)> {
-    fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                collect(&path, files);
-            } else if path.extension().is_some_and(|end| end == "rs") {
-                files.push(path);
-            }
+/// Every Rust file below a folder.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            files.push(path);
         }
     }
-    let mut files = Vec::new();
-    collect(&repository().join("crates"), &mut files);
-    collect(&repository().join("tests"), &mut files);
-    assert!(files.len() > 50, "only {} files", files.len());
     files
-        .into_iter()
-        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
-        .collect()
+}
+
+/// Every Rust file of ours with its text.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut files = files_below(&repository().join("crates"));
+    files.extend(files_below(&repository().join("tests")));
+    assert!(files.len() > 50, "only {} files", files.len());
+    let with_text = |path: PathBuf| (path.clone(), fs::read_to_string(path).unwrap());
+    files.into_iter().map(with_text).collect()
 }
 
 #[test]
