@@ -203,7 +203,7 @@ fn every_file_that_the_walks_name_is_there() {
     let mut room = String::new();
     let mut named = 0;
     for word in readme.split('`').skip(1).step_by(2) {
-        if !Path::new(word).extension().is_some_and(|end| end == "rs")
+        if Path::new(word).extension().is_none_or(|end| end != "rs")
             || word.starts_with("tests/")
             || word == "lib.rs"
         {

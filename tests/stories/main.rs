@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `the_main_job` | sign up, confirm, receive an issue, unsubscribe |
 //! | `in_a_browser_without_javascript` | the same in Chromium, with undo |
+//! | `website_and_operator` | a form on the website of the council; notices and newsletters that change |
 //! | `through_a_relay` | the same over SMTP, with refusals |
 //! | `one_click` | unsubscribe requests as mail providers send them |
 //! | `scanners_change_nothing` | links that are opened by everybody but the resident |
@@ -35,3 +36,4 @@ mod spool_full;
 mod the_main_job;
 mod through_a_relay;
 mod torn_spool;
+mod website_and_operator;

@@ -43,4 +43,4 @@ pub use scan::{Finding, Scan, plant_every_disguise};
 pub use seed::Seed;
 pub use smtp_sink::{Rule, SmtpSink, Transcript};
 pub use wait::{DEADLINE, wait_for, wait_until};
-pub use web::{Answer, Web, raw_exchange};
+pub use web::{Answer, Web, raw_exchange, urlencoded};

@@ -120,11 +120,8 @@ impl Web {
     /// # Errors
     /// As [`Self::send`].
     pub fn post_form(&self, place: &str, fields: &[(&str, &str)]) -> Result<Answer> {
-        let body = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(fields)
-            .finish();
         let kind = [("content-type", "application/x-www-form-urlencoded")];
-        self.send("POST", place, &kind, body.as_bytes())
+        self.send("POST", place, &kind, urlencoded(fields).as_bytes())
     }
 
     /// POST of JSON.
@@ -138,6 +135,14 @@ impl Web {
         ];
         self.send("POST", place, &kind, value.to_string().as_bytes())
     }
+}
+
+/// Fields as a browser sends them.
+#[must_use]
+pub fn urlencoded(fields: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish()
 }
 
 /// Sends these bytes to a server on this machine and reads until it closes; the request should say
