@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -35,18 +35,16 @@ impl Letterbox {
     /// It does not start.
     pub fn start_postgres(&self) -> Result<()> {
         let data = self.data().join("postgres/data");
-        // The words that started the server: the program, and options in double quotes.
-        let words = fs::read_to_string(data.join("postmaster.opts"))?;
-        let program = words.split_whitespace().next().context("no program")?;
+        let program = self.server_program()?;
         let owner = fs::metadata(&data)?;
         let (uid, gid) = (owner.uid().to_string(), owner.gid().to_string());
         let mut command = if nix::unistd::geteuid().is_root() {
             let mut setpriv = Command::new("setpriv");
             setpriv.args(["--reuid", &uid, "--regid", &gid, "--clear-groups"]);
-            setpriv.arg(Path::new(program).with_file_name("pg_ctl"));
+            setpriv.arg(program.with_file_name("pg_ctl"));
             setpriv
         } else {
-            Command::new(Path::new(program).with_file_name("pg_ctl"))
+            Command::new(program.with_file_name("pg_ctl"))
         };
         // `restart` of a server that does not run starts it with the options it had.
         let started = command
@@ -61,6 +59,14 @@ impl Letterbox {
             .status()?;
         ensure!(started.success(), "pg_ctl restart: {started}");
         Ok(())
+    }
+
+    /// The program `postgres` that its server runs, or ran.
+    fn server_program(&self) -> Result<PathBuf> {
+        // The words that started it: the program, and options in double quotes.
+        let words = fs::read_to_string(self.data().join("postgres/data/postmaster.opts"))?;
+        let program = words.split_whitespace().next().context("no program")?;
+        Ok(program.into())
     }
 
     fn end_postgres(&self, signal: Signal) -> Result<()> {
@@ -122,7 +128,14 @@ impl Letterbox {
     pub fn postgres_tool(&self, program: &str, words: &[&str]) -> Result<Ended> {
         let data = self.data();
         let password = fs::read_to_string(data.join("postgres/password"))?;
-        let ended = Command::new(program)
+        // The server's own programs where they are together, else those of the search path.
+        let beside = self.server_program()?.with_file_name(program);
+        let program = if beside.exists() {
+            beside
+        } else {
+            program.into()
+        };
+        let ended = Command::new(&program)
             .args([
                 "-h",
                 &data.join("run").to_string_lossy(),
@@ -137,7 +150,7 @@ impl Letterbox {
             .current_dir(repository())
             .stdin(Stdio::null())
             .output()
-            .with_context(|| program.to_owned())?;
+            .with_context(|| program.display().to_string())?;
         Ok(Ended {
             code: ended.status.code(),
             out: String::from_utf8_lossy(&ended.stdout).into_owned(),
