@@ -5,10 +5,14 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use crate::failure::SettingsError;
+
+/// How long a second `up` waits for the first to be gone.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Paths below one `--data` folder.
 #[derive(Debug, Clone)]
@@ -97,14 +101,23 @@ impl DataFolder {
             .write(true)
             .open(&path)
             .with_context(|| cannot_use(&path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(fs::TryLockError::WouldBlock) => Err(SettingsError::new(format!(
-                "another `letterbox up` is running on {}: stop it first, or give this one a folder of its own with --data",
-                self.root.display()
-            ))
-            .into()),
-            Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| cannot_use(&path)),
+        // A process that was just killed holds its lock until the kernel has taken it apart.
+        let until = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(fs::TryLockError::WouldBlock) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Err(fs::TryLockError::WouldBlock) => return Err(SettingsError::new(format!(
+                    "another `letterbox up` is running on {}: stop it first, or give this one a folder of its own with --data",
+                    self.root.display()
+                ))
+                .into()),
+                Err(fs::TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| cannot_use(&path));
+                }
+            }
         }
     }
 

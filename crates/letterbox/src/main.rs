@@ -23,6 +23,7 @@ mod up;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 
 use crate::cli::{Cli, Command};
@@ -37,8 +38,10 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    // A core file would hold keys and addresses (`privacy.md` 5.5).
+    // A core file would hold keys and addresses (`privacy.md` 5.5). The limit alone does not keep
+    // the kernel from piping one to a handler.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let _ = set_dumpable(false);
     let outcome = match cli.command {
         Command::Up(options) => {
             let source = matches

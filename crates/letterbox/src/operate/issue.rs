@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use domain::{Clock, IssueNumber, Language, Slug};
+use anyhow::{Context, bail};
+use domain::{Catalogue, Clock, IssueNumber, Language, Newsletter, Slug};
 use issue_text::{IssueText, Severity};
+use mail::{IssueMail, IssueTemplate};
 use service_runtime::SystemClock;
 use sha2::{Digest, Sha256};
 use store::{ApproveError, InDoubtPolicy, IssueContent, IssueDesk, IssueState, NewIssue};
@@ -122,6 +123,7 @@ async fn approve(
         .first()
         .copied()
         .unwrap_or(Language::En);
+    refuse_unmailable(open, &catalogue, newsletter, first, &texts)?;
     let contents: Vec<IssueContent> = texts
         .into_iter()
         .map(|(_, text)| IssueContent {
@@ -173,6 +175,32 @@ fn refuse_foreign_images(
     Ok(())
 }
 
+/// What the sender would not be able to make a mail of is told now, not after the approval.
+fn refuse_unmailable(
+    open: &installation::Installation,
+    catalogue: &Catalogue,
+    newsletter: &Newsletter,
+    first: Language,
+    texts: &[(PathBuf, IssueText)],
+) -> anyhow::Result<()> {
+    let body = catalogue.body.as_ref().ok_or_else(|| {
+        SettingsError::new("nothing was sent: the body is not set; see `letterbox body set --help`")
+    })?;
+    for (path, text) in texts {
+        IssueTemplate::new(&IssueMail {
+            body,
+            newsletter,
+            language: text.language.unwrap_or(first),
+            text,
+            base_url: &open.base_url,
+        })
+        .map_err(|error| {
+            SettingsError::new(format!("{}: nothing was sent: {error}", path.display()))
+        })?;
+    }
+    Ok(())
+}
+
 /// What was approved, as one hash: language, subject, preheader and Markdown, a zero byte after each.
 fn content_sha256(contents: &[IssueContent]) -> [u8; 32] {
     let mut hash = Sha256::new();
@@ -209,6 +237,12 @@ async fn watch(desk: &IssueDesk, number: IssueNumber) -> anyhow::Result<()> {
         ) {
             line.end();
             print_line(&describe(progress.state.label(), &progress.counts, None));
+            if progress.state == IssueState::Held {
+                bail!(
+                    "issue {} is held: those who wait in it get nothing for now; the log of `letterbox up` says why",
+                    number.0
+                );
+            }
             if progress.counts.audience == 0 {
                 print_line("Nobody gets this newsletter yet, so nothing was sent.");
             }
