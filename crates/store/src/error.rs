@@ -11,8 +11,8 @@ pub enum StoreError {
     /// rolled back: do the whole thing again.
     #[error("another transaction was in the way")]
     Conflict(#[source] sqlx::Error),
-    /// The database refused what was asked: a rule of its tables does not hold. Trying again gives
-    /// the same.
+    /// The database refused what was asked: a value is none of its type, or a rule of its tables does
+    /// not hold. Trying again gives the same.
     #[error("the database refused it by a rule of its tables")]
     Refused(#[source] sqlx::Error),
     /// A row that no code of ours writes, by table: somebody edited it, or a newer version wrote it.
@@ -65,12 +65,48 @@ impl From<sqlx::Error> for StoreError {
                     [b'0', b'8', ..] | [b'5', b'3' | b'7' | b'8', ..] | b"25006" | b"25P03" => {
                         Self::Unavailable(error)
                     }
-                    // integrity constraint violation, raise_exception
-                    [b'2', b'3', ..] | b"P0001" => Self::Refused(error),
+                    // data exception, integrity constraint violation, program limit exceeded (a value
+                    // too long for an index, say), raise_exception: one value is at fault, and must
+                    // not hold up those beside it
+                    [b'2', b'2' | b'3', ..] | [b'5', b'4', ..] | b"P0001" => Self::Refused(error),
                     _ => Self::Unexpected(error),
                 }
             }
             _ => Self::Unexpected(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::{Executor, PgPool};
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn what_the_caller_can_do_follows_from_the_code(pool: PgPool) {
+        let error =
+            async |sql: &'static str| StoreError::from(pool.execute(sql).await.unwrap_err());
+        for value_at_fault in [
+            "SELECT 1 / 0",
+            "SELECT chr(0)",
+            "SELECT '2026-13-01'::timestamptz",
+            "INSERT INTO ledger_head (one, seq) VALUES (true, 1)",
+            "UPDATE ledger_head SET seq = NULL",
+            "DO $$ BEGIN RAISE EXCEPTION 'no'; END $$",
+        ] {
+            let refused = error(value_at_fault).await;
+            assert!(
+                matches!(refused, StoreError::Refused(_)),
+                "{value_at_fault}: {refused:?}"
+            );
+        }
+        for ours in ["SELECT nothing", "SELEC 1"] {
+            assert!(
+                matches!(error(ours).await, StoreError::Unexpected(_)),
+                "{ours}"
+            );
+        }
+        let late = error("SET statement_timeout = 1; SELECT pg_sleep(1)").await;
+        assert!(late.is_temporary(), "{late:?}");
     }
 }
