@@ -111,7 +111,7 @@ static EN: Words = Words {
     done_undo: DoneWords {
         heading: "You have taken back your unsubscribe",
         panel: "You will keep getting {}.",
-        next: "This works as long as we still have your email address. If we have deleted it already, you can sign up again.",
+        next: "This works as long as we still have your email address. It takes back the one unsubscribe that you have just undone. If you unsubscribed more than once, or we have deleted your address already, sign up again.",
         line: "The unsubscribe is taken back.",
     },
     done_not_me: DoneWords {
@@ -172,7 +172,7 @@ static CY: Words = Words {
     done_undo: DoneWords {
         heading: "Rydych wedi dadwneud eich dad-danysgrifiad",
         panel: "Byddwch yn dal i gael {}.",
-        next: "Mae hyn yn gweithio cyhyd â bod eich cyfeiriad e-bost gennym o hyd. Os ydym eisoes wedi’i ddileu, gallwch gofrestru eto.",
+        next: "Mae hyn yn gweithio cyhyd â bod eich cyfeiriad e-bost gennym o hyd. Mae’n dadwneud yr un dad-danysgrifiad hwn yn unig. Os gwnaethoch ddad-danysgrifio fwy nag unwaith, neu os ydym eisoes wedi dileu eich cyfeiriad, cofrestrwch eto.",
         line: "Mae’r dad-danysgrifiad wedi’i ddadwneud.",
     },
     done_not_me: DoneWords {
