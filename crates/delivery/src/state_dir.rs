@@ -73,6 +73,15 @@ impl StateDir {
         self.same_machine_boot
     }
 
+    /// Says that all that the journal left open is settled. Until then a worker that starts once
+    /// more still finds the machine restarted.
+    pub(crate) fn remember_machine_boot(&self) -> io::Result<()> {
+        if self.same_machine_boot {
+            return Ok(());
+        }
+        fs::write(self.path.join("machine-boot"), machine_boot())
+    }
+
     /// The highest tick seen in the database.
     pub(crate) fn tick(&self) -> u64 {
         fs::read_to_string(self.path.join("tick"))
@@ -81,10 +90,12 @@ impl StateDir {
             .unwrap_or(0)
     }
 
-    /// Remembers a tick.
+    /// Remembers a tick, also if the machine loses its power now.
     pub(crate) fn remember_tick(&self, tick: u64) -> io::Result<()> {
         let next = self.path.join("tick.next");
-        fs::write(&next, format!("{tick}\n"))?;
+        let mut file = File::create(&next)?;
+        file.write_all(format!("{tick}\n").as_bytes())?;
+        file.sync_data()?;
         fs::rename(next, self.path.join("tick"))
     }
 }
@@ -105,19 +116,21 @@ fn worker_id(path: &Path, mut file: &File, entropy: &dyn Entropy) -> io::Result<
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it holds no worker id"))
 }
 
-/// Compares the kernel's boot id with the one of the last run, and keeps it.
+fn machine_boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+/// Compares the kernel's boot id with the one of the last run, and keeps it where this is the first.
 fn same_boot(path: &Path) -> io::Result<bool> {
-    let now = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let before = match fs::read_to_string(path) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    if before.as_ref() == Some(&now) {
-        return Ok(true);
+    let now = machine_boot();
+    match fs::read_to_string(path) {
+        Ok(before) => Ok(before == now),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::write(path, now)?;
+            Ok(true)
+        }
+        Err(error) => Err(error),
     }
-    fs::write(path, &now)?;
-    Ok(before.is_none())
 }
 
 #[cfg(test)]
@@ -150,14 +163,18 @@ mod tests {
     }
 
     #[test]
-    fn a_restarted_machine_is_noticed_once() {
+    fn a_restarted_machine_is_noticed_until_its_journal_is_settled() {
         let folder = tempfile::tempdir().unwrap();
         let entropy = CountingEntropy::default();
         drop(StateDir::open(folder.path(), &entropy).unwrap());
         fs::write(folder.path().join("machine-boot"), "another boot").unwrap();
-        let restarted = StateDir::open(folder.path(), &entropy).unwrap();
-        assert!(!restarted.same_machine_boot());
-        drop(restarted);
+        for settled in [false, true] {
+            let restarted = StateDir::open(folder.path(), &entropy).unwrap();
+            assert!(!restarted.same_machine_boot());
+            if settled {
+                restarted.remember_machine_boot().unwrap();
+            }
+        }
         let again = StateDir::open(folder.path(), &entropy).unwrap();
         assert!(again.same_machine_boot());
     }

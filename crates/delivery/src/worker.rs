@@ -129,6 +129,10 @@ impl Worker {
             // its records stay and are harmless; new ones are written over them
             tracing::error!(%error, "the journal cannot be emptied");
         }
+        if let Err(error) = self.state_dir.remember_machine_boot() {
+            // the next start doubts more than it would have to
+            tracing::error!(%error, "the machine's boot cannot be remembered");
+        }
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use domain::{
 use link_token::{LinkClass, LinkKeys, LinkMaster};
 use mail::Transport;
 use service_runtime::Shutdown;
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgPool, Row};
 use store::{
     Database, FanOutStep, InDoubtPolicy, InboxRow, IssueContent, IssueProgress, IssueState,
@@ -274,13 +275,17 @@ impl House {
     }
 
     pub(super) fn open_worker(&self, transport: Transport) -> Worker {
+        self.worker_on(&self.database, transport)
+    }
+
+    fn worker_on(&self, database: &Database, transport: Transport) -> Worker {
         let settings = Settings {
             base_url: "https://news.council.example".into(),
             state_dir: self.folder.path().join("state"),
             connections: 3,
         };
         Worker::open(
-            &self.database,
+            database,
             Arc::new(self.keys()),
             transport,
             settings,
@@ -297,6 +302,18 @@ impl House {
         let shutdown = Shutdown::new();
         worker.spawn(&shutdown);
         shutdown
+    }
+
+    /// A worker that may be killed: its connections are its own, as those of a process are. A task
+    /// that is dropped while it begins a transaction leaves the connection within it.
+    pub(super) async fn start_apart(&self, transport: Transport) -> (Shutdown, PgPool) {
+        let options = self.pool.connect_options().as_ref().clone();
+        let pool = PgPoolOptions::new().connect_lazy_with(options);
+        let worker = self.worker_on(&Database::from_pool(pool.clone()), transport);
+        worker.recover().await.unwrap();
+        let shutdown = Shutdown::new();
+        worker.spawn(&shutdown);
+        (shutdown, pool)
     }
 
     /// The recipients of all caught mails, sorted.
