@@ -17,7 +17,7 @@ import urllib.parse
 import zlib
 
 
-def disguises(word):
+def shapes(word):
     """Name and bytes of each form of a word."""
     forms = {}
     for case, text in (("", word), ("lower ", word.lower()), ("upper ", word.upper())):
@@ -51,12 +51,18 @@ def disguises(word):
             forms[f"{case}{name}"] = digest
             forms[f"{case}{name} in hex"] = digest.hex().encode()
             forms[f"{case}{name} in base64"] = base64.b64encode(digest).rstrip(b"=")
-    local, _, domain = word.partition("@")
-    if domain:
-        forms["the local part alone"] = local.encode()
-        forms["the domain alone"] = domain.encode()
+    return forms
+
+
+def disguises(word):
+    """Name and bytes of each form of an address, of what stands before its @ and of what stands after."""
+    local, at, domain = word.partition("@")
+    forms = shapes(word)
+    if at:
+        forms |= {f"local part, {name}": form for name, form in shapes(local).items()}
+        forms |= {f"domain, {name}": form for name, form in shapes(domain).items()}
         try:
-            forms["A-label"] = f"{local}@{domain.encode('idna').decode()}".encode()
+            forms["A-label"] = domain.encode("idna")
         except UnicodeError:
             pass
     seen, unique = set(), []
