@@ -8,10 +8,10 @@ use mail::{Connection, Envelope, SmtpSettings, Transport};
 
 use crate::server::{Act, Relay, Step, say, usual};
 
-const MESSAGE: &[u8] = b"Subject: x\r\n\r\n.dot\r\nlast\r\n";
+pub(crate) const MESSAGE: &[u8] = b"Subject: x\r\n\r\n.dot\r\nlast\r\n";
 const ON_THE_WIRE: &[u8] = b"Subject: x\r\n\r\n..dot\r\nlast\r\n.\r\n";
 
-fn transport(relay: &Relay) -> Transport {
+pub(crate) fn transport(relay: &Relay) -> Transport {
     let mut settings =
         SmtpSettings::parse(&format!("smtp://127.0.0.1:{}", relay.port), None).unwrap();
     let short = Duration::from_millis(300);
@@ -22,7 +22,7 @@ fn transport(relay: &Relay) -> Transport {
     Transport::smtp(settings).unwrap()
 }
 
-fn resident() -> EmailAddress {
+pub(crate) fn resident() -> EmailAddress {
     EmailAddress::parse("resident@example.org").unwrap()
 }
 
@@ -345,57 +345,4 @@ async fn a_late_reply_is_never_taken_for_the_next() {
     assert_eq!((outcome, is_usable), (Outcome::NotSent("rcpt"), false));
     relay.wait_for("closed", 1);
     assert!(relay.messages().is_empty());
-}
-
-#[tokio::test]
-async fn an_address_in_utf8_needs_a_relay_that_takes_it() {
-    let address = EmailAddress::parse("jôn@example.org").unwrap();
-    for is_offered in [false, true] {
-        let relay = Relay::start(move |step| match step {
-            Step::Ehlo if is_offered => say("250-relay.example\r\n250-8BITMIME\r\n250 SMTPUTF8"),
-            step => usual(step),
-        });
-        let mut connection = transport(&relay).connect().await.unwrap();
-        let envelope = Envelope {
-            return_path: "b-abc@bounces.example.gov.uk",
-            recipient: &address,
-        };
-        let outcome = connection.send(&envelope, MESSAGE, || true).await;
-        assert!(connection.is_usable());
-        if is_offered {
-            assert_eq!(outcome, Outcome::Accepted);
-            let commands = relay.commands();
-            assert_eq!(
-                commands[1..3],
-                [
-                    "MAIL FROM:<b-abc@bounces.example.gov.uk> BODY=8BITMIME SMTPUTF8",
-                    "RCPT TO:<jôn@example.org>",
-                ]
-            );
-        } else {
-            assert_eq!(outcome, Outcome::CannotDeliver("smtputf8"));
-            assert_eq!(relay.commands(), ["EHLO localhost"]);
-        }
-    }
-}
-
-#[tokio::test]
-async fn no_return_path_can_carry_a_command() {
-    let relay = Relay::start(usual);
-    let mut connection = transport(&relay).connect().await.unwrap();
-    for return_path in [
-        "a@b>\r\nRCPT TO:<c@d",
-        "a@b> SIZE=1",
-        "",
-        "no-at",
-        "é@example.gov.uk",
-    ] {
-        let envelope = Envelope {
-            return_path,
-            recipient: &resident(),
-        };
-        let outcome = connection.send(&envelope, MESSAGE, || true).await;
-        assert_eq!(outcome, Outcome::CannotDeliver("envelope"), "{return_path}");
-    }
-    assert_eq!(relay.commands(), ["EHLO localhost"]);
 }
