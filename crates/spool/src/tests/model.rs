@@ -83,7 +83,7 @@ impl Model {
         self.in_doubt.clear();
     }
 
-    /// Where the active segment ends, and its path.
+    /// A crash that left a part of the next record.
     fn tear(&mut self, part: prop::sample::Index) {
         let (first, end) = {
             let state = self.spool().inner_state();
@@ -93,14 +93,17 @@ impl Model {
         let seq = self.accepted.len() as u64 + 1;
         let body = record::encode_body(seq, event(777), super::START, &unsubscribe(777));
         let whole = record::frame(&body).unwrap();
-        // At least the zeros at its end are missing, or it would be whole.
-        let written = &whole[..part.index(whole.len() - 16)];
+        // At least the zeros at its end are missing, or it would be whole. The spool writes over
+        // nothing but zeros: over what a failed sync left behind, a part could be whole by chance.
+        let mut written = vec![0; whole.len()];
+        let part = part.index(whole.len() - 16);
+        written[..part].copy_from_slice(&whole[..part]);
         let mut file = OpenOptions::new()
             .write(true)
             .open(segment(&self.room, first))
             .unwrap();
         file.seek(SeekFrom::Start(end)).unwrap();
-        file.write_all(written).unwrap();
+        file.write_all(&written).unwrap();
         self.reopen();
     }
 
