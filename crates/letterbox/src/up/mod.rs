@@ -3,7 +3,8 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `settings` | every setting checked against the others |
-//! | `private_postgres` | found, set up, started, stopped |
+//! | `private_postgres` | set up, started, kept running, stopped |
+//! | `postgres_programs` | where its programs are |
 //! | `parts` | what each part is handed, and the order in which they start and stop |
 //! | `caught_mail_page` | `/caught-mail` |
 //! | `examples` | the example body, newsletter and issue |
@@ -12,6 +13,7 @@
 mod caught_mail_page;
 mod examples;
 mod parts;
+mod postgres_programs;
 mod private_postgres;
 mod settings;
 mod summary;

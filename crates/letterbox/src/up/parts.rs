@@ -64,11 +64,16 @@ pub(crate) async fn run(
         "PostgreSQL",
         &format!("unix socket only, programs: {}", postgres.description()),
     );
-    let served = serve(
+    let (server, folder) = postgres.watched();
+    shutdown.spawn(
+        "private_postgres",
+        PrivatePostgres::keep_running(server, folder, shutdown.clone()),
+    );
+    let outcome = serve(
         &settings, &data, keys, listener, metrics, &postgres, &shutdown,
     )
     .await;
-    if served.is_ok() {
+    if outcome.is_ok() {
         shutdown
             .wait_for_signal()
             .await
@@ -78,7 +83,7 @@ pub(crate) async fn run(
     shutdown.begin();
     let finished = shutdown.finish(GRACE).await;
     postgres.stop().await?;
-    served?;
+    outcome?;
     anyhow::ensure!(
         !finished.task_panicked,
         "a part of Letterbox failed: read the log above"

@@ -15,16 +15,20 @@ use anyhow::{Context, bail};
 use data_encoding::HEXLOWER;
 use domain::Entropy;
 use postgresql_embedded::{PostgreSQL, Settings};
+use service_runtime::Shutdown;
 use zeroize::Zeroizing;
 
+use super::postgres_programs::{OLDEST_MAJOR, find_installation, installation_of};
 use crate::failure::SettingsError;
 
-/// The oldest release whose SQL we use.
-const OLDEST_MAJOR: u32 = 15;
 /// The longest path of a unix socket that Linux takes, without the final zero byte.
 const LONGEST_SOCKET_PATH: usize = 107;
 /// With the private folder as the only way in, the port is only the last part of the socket's name.
 const PORT: u16 = 5432;
+/// How often to see whether it still runs.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long it may be down before it is started again.
+const LEFT_ALONE: Duration = Duration::from_secs(30);
 const DATABASE: &str = "letterbox";
 const USER: &str = "postgres";
 
@@ -121,6 +125,36 @@ impl PrivatePostgres {
                 .context("the database was not created")?;
         }
         Ok(())
+    }
+
+    /// Starts it again when it has died: requests are kept meanwhile, but nobody gets mail. Somebody
+    /// who stops and starts it by hand has [`LEFT_ALONE`] to do so.
+    pub(crate) async fn keep_running(server: PostgreSQL, data: PathBuf, shutdown: Shutdown) {
+        let mut missed = Duration::ZERO;
+        while !shutdown.is_stopping() {
+            tokio::select! {
+                () = shutdown.token().cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            if running_process(&data).is_some() {
+                missed = Duration::ZERO;
+                continue;
+            }
+            missed += LOOK_EVERY;
+            if missed < LEFT_ALONE {
+                continue;
+            }
+            tracing::error!("PostgreSQL has died: starting it again");
+            if let Err(error) = server.clone().start().await {
+                tracing::error!(%error, "PostgreSQL does not start: read start.log in its folder");
+            }
+            missed = Duration::ZERO;
+        }
+    }
+
+    /// What [`Self::keep_running`] needs.
+    pub(crate) fn watched(&self) -> (PostgreSQL, PathBuf) {
+        (self.server.clone(), self.data.clone())
     }
 
     /// Stops it, letting nothing committed go. One that somebody stopped already is stopped.
@@ -248,49 +282,6 @@ fn socket_folder(run: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// The newest installation that Debian's packages or the search path offer.
-fn find_installation() -> Option<PathBuf> {
-    let debian = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let major: u32 = entry.file_name().to_str()?.parse().ok()?;
-            (major >= OLDEST_MAJOR && holds_server(&entry.path())).then(|| (major, entry.path()))
-        });
-    debian
-        .max_by_key(|(major, _)| *major)
-        .map(|(_, path)| path)
-        .or_else(|| {
-            ["/usr/local/pgsql", "/usr/local", "/usr"]
-                .into_iter()
-                .map(PathBuf::from)
-                .find(|installation| holds_server(installation))
-        })
-}
-
-fn holds_server(installation: &Path) -> bool {
-    ["initdb", "pg_ctl", "postgres"]
-        .iter()
-        .all(|program| installation.join("bin").join(program).is_file())
-}
-
-/// The installation that a `bin` folder named by the operator belongs to.
-fn installation_of(binaries: &Path) -> anyhow::Result<PathBuf> {
-    let refusal = || {
-        SettingsError::new(format!(
-            "--postgres-bin {} does not hold initdb, pg_ctl and postgres: name the folder that does, /usr/lib/postgresql/15/bin say",
-            binaries.display()
-        ))
-    };
-    let installation = binaries.parent().ok_or_else(refusal)?;
-    if binaries.file_name().is_some_and(|name| name == "bin") && holds_server(installation) {
-        Ok(installation.to_path_buf())
-    } else {
-        Err(refusal().into())
-    }
-}
-
 /// The process that serves this data; after a crash of the machine its number may belong to somebody
 /// else's process by now, which is told by the folder that it works in.
 fn running_process(data: &Path) -> Option<i32> {
@@ -356,13 +347,5 @@ mod tests {
         let second = password(&path, &domain::CountingEntropy::default()).unwrap();
         assert_eq!(first, second);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-    }
-
-    #[test]
-    fn a_wrong_folder_of_programs_is_refused_by_name() {
-        let refusal = installation_of(Path::new("/nowhere/bin"))
-            .unwrap_err()
-            .to_string();
-        assert!(refusal.contains("/nowhere/bin"), "{refusal}");
     }
 }
