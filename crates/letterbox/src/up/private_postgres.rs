@@ -2,13 +2,15 @@
 //!
 //! Facts that this file works around (`postgresql_embedded` 0.22): it starts the server with `-F`,
 //! which turns fsync *off*; it panics where it has neither binaries nor a network; it would leave
-//! its password file readable by everybody; it hands the socket's folder to a shell unquoted.
+//! its password file readable by everybody; it hands the socket's folder to a shell unquoted; it stops
+//! the server when any clone of its handle is dropped.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -16,6 +18,7 @@ use data_encoding::HEXLOWER;
 use domain::Entropy;
 use postgresql_embedded::{PostgreSQL, Settings};
 use service_runtime::Shutdown;
+use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::postgres_programs::{OLDEST_MAJOR, find_installation, installation_of};
@@ -34,7 +37,8 @@ const USER: &str = "postgres";
 
 /// A running server.
 pub(crate) struct PrivatePostgres {
-    server: PostgreSQL,
+    /// Shared, never cloned: the library stops the server when any clone is dropped.
+    server: Arc<Mutex<PostgreSQL>>,
     data: PathBuf,
     socket_folder: PathBuf,
     password: Zeroizing<String>,
@@ -87,7 +91,7 @@ impl PrivatePostgres {
             )
         })?;
         Ok(Self {
-            server,
+            server: Arc::new(Mutex::new(server)),
             data,
             socket_folder,
             password,
@@ -115,11 +119,15 @@ impl PrivatePostgres {
     pub(crate) async fn create_database(&self) -> anyhow::Result<()> {
         if !self
             .server
+            .lock()
+            .await
             .database_exists(DATABASE)
             .await
             .context("PostgreSQL does not answer")?
         {
             self.server
+                .lock()
+                .await
                 .create_database(DATABASE)
                 .await
                 .context("the database was not created")?;
@@ -129,7 +137,11 @@ impl PrivatePostgres {
 
     /// Starts it again when it has died: requests are kept meanwhile, but nobody gets mail. Somebody
     /// who stops and starts it by hand has [`LEFT_ALONE`] to do so.
-    pub(crate) async fn keep_running(server: PostgreSQL, data: PathBuf, shutdown: Shutdown) {
+    pub(crate) async fn keep_running(
+        server: Arc<Mutex<PostgreSQL>>,
+        data: PathBuf,
+        shutdown: Shutdown,
+    ) {
         let mut missed = Duration::ZERO;
         while !shutdown.is_stopping() {
             tokio::select! {
@@ -145,7 +157,7 @@ impl PrivatePostgres {
                 continue;
             }
             tracing::error!("PostgreSQL has died: starting it again");
-            if let Err(error) = server.clone().start().await {
+            if let Err(error) = server.lock().await.start().await {
                 tracing::error!(%error, "PostgreSQL does not start: read start.log in its folder");
             }
             missed = Duration::ZERO;
@@ -153,8 +165,8 @@ impl PrivatePostgres {
     }
 
     /// What [`Self::keep_running`] needs.
-    pub(crate) fn watched(&self) -> (PostgreSQL, PathBuf) {
-        (self.server.clone(), self.data.clone())
+    pub(crate) fn watched(&self) -> (Arc<Mutex<PostgreSQL>>, PathBuf) {
+        (Arc::clone(&self.server), self.data.clone())
     }
 
     /// Stops it, letting nothing committed go. One that somebody stopped already is stopped.
@@ -164,6 +176,8 @@ impl PrivatePostgres {
             return Ok(());
         }
         self.server
+            .lock()
+            .await
             .stop()
             .await
             .context("PostgreSQL did not stop in time")
