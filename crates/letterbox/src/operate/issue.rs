@@ -244,7 +244,7 @@ async fn watch(desk: &IssueDesk, number: IssueNumber) -> anyhow::Result<()> {
                 );
             }
             if progress.counts.audience == 0 {
-                print_line("Nobody gets this newsletter yet, so nothing was sent.");
+                print_line("Nobody gets this newsletter at present, so nothing was sent.");
             }
             return Ok(());
         }
