@@ -1,8 +1,10 @@
 //! PostgreSQL is away while people come and go: every request is answered 2xx, and every one is
 //! applied when it is back.
 
+use std::time::Duration;
+
 use anyhow::Result;
-use support::{Letterbox, Resident, confirm_link, unsubscribe_link};
+use support::{Letterbox, Resident, confirm_link, unsubscribe_link, wait_until};
 
 #[test]
 fn nobody_notices_and_everything_is_applied_later() -> Result<()> {
@@ -76,4 +78,19 @@ fn nobody_notices_and_everything_is_applied_later() -> Result<()> {
         "5"
     );
     Ok(())
+}
+
+#[test]
+fn a_server_that_died_is_started_again_by_itself() -> Result<()> {
+    let letterbox = Letterbox::start()?;
+    letterbox.kill_postgres()?;
+    let jo = Resident::new("jo@example.org");
+    jo.sign_up(&letterbox)?;
+    wait_until(
+        "PostgreSQL to be started again",
+        Duration::from_mins(2),
+        || Ok(letterbox.postgres_pid().is_some()),
+    )?;
+    jo.confirm(&letterbox)?;
+    letterbox.wait_for_active(1)
 }
