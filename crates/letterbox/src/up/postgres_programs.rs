@@ -36,7 +36,7 @@ fn holds_server(installation: &Path) -> bool {
 }
 
 /// The installation that a `bin` folder named by the operator belongs to.
-pub(super) fn installation_of(binaries: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn installation_of(binaries: &Path) -> Result<PathBuf, SettingsError> {
     let refusal = || {
         SettingsError::new(format!(
             "--postgres-bin {} does not hold initdb, pg_ctl and postgres: name the folder that does, /usr/lib/postgresql/15/bin say",
@@ -47,7 +47,7 @@ pub(super) fn installation_of(binaries: &Path) -> anyhow::Result<PathBuf> {
     if binaries.file_name().is_some_and(|name| name == "bin") && holds_server(installation) {
         Ok(installation.to_path_buf())
     } else {
-        Err(refusal().into())
+        Err(refusal())
     }
 }
 

@@ -7,6 +7,7 @@ use clap::parser::ValueSource;
 use mail::{Credentials, SmtpSettings, Transport};
 use zeroize::Zeroizing;
 
+use super::postgres_programs;
 use crate::cli::UpOptions;
 use crate::failure::SettingsError;
 
@@ -57,6 +58,9 @@ pub(crate) fn check(options: UpOptions) -> Result<UpSettings, SettingsError> {
         return Err(SettingsError::new(
             "--listen needs a port other than 0, since links in mails name it: 127.0.0.1:8080 say",
         ));
+    }
+    if let Some(binaries) = &options.postgres_bin {
+        postgres_programs::installation_of(binaries)?;
     }
     Ok(UpSettings {
         listen: options.listen,
