@@ -12,20 +12,17 @@ use tokio::time::Instant;
 use super::attempt::{self, Cut, Sent};
 use super::line::Line;
 use super::prepare::{self, Ready, Unmailable};
-use super::settlement::{alarm, count, insist};
-use super::{IssueInHand, Sender};
+use super::settlement::{alarm, complain, count, insist, without_reply};
+use super::{AFTER_FAILURE, IssueInHand, REASONS_LAST, Sender};
 use crate::journal::Attempt;
 use crate::work_source::WorkSource;
 
 /// The claim window: so many rows are in doubt at most if the journal is lost.
 const WINDOW: u16 = 32;
-/// Older reasons are read again immediately before `MAIL FROM`.
-const REASONS_LAST: Duration = Duration::from_secs(1);
 /// A result waits this long for company, at most.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// While bulk may not go, it is asked again after this.
 const BULK_WAITS: Duration = Duration::from_millis(250);
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// A lane.
 pub(crate) struct ChunkSender {
@@ -49,17 +46,6 @@ struct Tray {
     results: Vec<(DeliveryAttempt, AttemptResult)>,
     released: Vec<DeliveryAttempt>,
     since: Option<Instant>,
-}
-
-/// A row that was not sent to, and why that is final.
-const fn without_reply(state: DeliveryState) -> AttemptResult {
-    AttemptResult {
-        state,
-        code: None,
-        enhanced: None,
-        not_before: None,
-        counts: true,
-    }
 }
 
 impl ChunkSender {
@@ -87,7 +73,7 @@ impl ChunkSender {
                     self.line.rest().await;
                     self.source.wait(&self.shutdown).await;
                 }
-                Err(error) => self.complain(&error, "no chunk can be taken").await,
+                Err(error) => complain(&error, "no chunk can be taken", &self.shutdown).await,
             }
         }
         self.line.close().await;
@@ -96,17 +82,9 @@ impl ChunkSender {
     /// Whether bulk may be sent: heart, barrier and relay.
     fn may_go(&self) -> bool {
         let now = Instant::now();
-        self.sender.fence.may_send(now)
+        self.sender.may_send(now)
             && self.sender.lookout.bulk(now) == Barrier::Open
-            && !self.sender.breaker.is_closed(now)
             && !self.shutdown.is_stopping()
-    }
-
-    async fn complain(&self, error: &StoreError, what: &str) {
-        if !error.is_temporary() {
-            tracing::error!(%error, "{what}");
-        }
-        crate::pause(AFTER_FAILURE, &self.shutdown).await;
     }
 
     async fn work(&mut self, chunk: OwnedChunk) {
@@ -114,7 +92,7 @@ impl ChunkSender {
         match self.issue(chunk.issue).await {
             Ok(Some(issue)) => while let Round::More = self.round(&chunk, &issue).await {},
             Ok(None) => {}
-            Err(error) => self.complain(&error, "an issue cannot be read").await,
+            Err(error) => complain(&error, "an issue cannot be read", &self.shutdown).await,
         }
         let chunks = &self.sender.chunks;
         insist("chunk", &self.shutdown, || chunks.close(&chunk)).await;
@@ -170,7 +148,7 @@ impl ChunkSender {
         let claim = match self.sender.deliveries.claim(chunk, WINDOW, now).await {
             Ok(claim) => claim,
             Err(error) => {
-                self.complain(&error, "no recipient can be claimed").await;
+                complain(&error, "no recipient can be claimed", &self.shutdown).await;
                 self.release_chunk(chunk).await;
                 return Round::Over;
             }
@@ -190,7 +168,7 @@ impl ChunkSender {
                 .hold::<()>(chunk.issue, "a mail broke the renderer")
                 .await
             {
-                self.complain(&error, "an issue cannot be held").await;
+                complain(&error, "an issue cannot be held", &self.shutdown).await;
             }
             return Round::Over;
         };
@@ -261,7 +239,7 @@ impl ChunkSender {
                     Ok(()) => looked_at = asked,
                     Err(error) => {
                         tray.give_back(queue);
-                        self.complain(&error, "no last look").await;
+                        complain(&error, "no last look", &self.shutdown).await;
                         return Round::Over;
                     }
                 }

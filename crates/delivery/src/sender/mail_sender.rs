@@ -10,18 +10,16 @@ use service_runtime::Shutdown;
 use store::{AttemptResult, ClaimedMail, MailAttempt, MailResult, StoreError};
 use tokio::time::Instant;
 
-use super::Sender;
 use super::attempt::{self, Cut, Sent};
 use super::line::Line;
 use super::prepare::{self, Ready, Unmailable};
-use super::settlement::{alarm, count, insist};
+use super::settlement::{alarm, complain, count, insist, without_reply};
+use super::{AFTER_FAILURE, REASONS_LAST, Sender};
 use crate::journal::Attempt;
 use crate::work_source::WorkSource;
 
 /// Mails in one claim: few, so that somebody's confirmation is never long in one hand.
 const WINDOW: u16 = 8;
-const REASONS_LAST: Duration = Duration::from_secs(1);
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
 const WAIT: Duration = Duration::from_millis(250);
 
 /// The lane.
@@ -72,7 +70,7 @@ impl MailSender {
                     self.work(claim.mails, looked_at).await;
                 }
                 Err(error) => {
-                    self.complain(&error, "no mail can be claimed").await;
+                    complain(&error, "no mail can be claimed", &self.shutdown).await;
                     self.release_all().await;
                 }
             }
@@ -82,16 +80,7 @@ impl MailSender {
 
     fn may_go(&self) -> bool {
         let now = Instant::now();
-        self.sender.fence.may_send(now)
-            && !self.sender.breaker.is_closed(now)
-            && !self.shutdown.is_stopping()
-    }
-
-    async fn complain(&self, error: &StoreError, what: &str) {
-        if !error.is_temporary() {
-            tracing::error!(%error, "{what}");
-        }
-        crate::pause(AFTER_FAILURE, &self.shutdown).await;
+        self.sender.may_send(now) && !self.shutdown.is_stopping()
     }
 
     /// The answer to a claim was lost, or its mails cannot be made: nothing is in hand.
@@ -108,7 +97,7 @@ impl MailSender {
         match self.prepare(claimed, &mut tray).await {
             Ok(queue) => self.send_all(queue, looked_at, &mut tray).await,
             Err(error) => {
-                self.complain(&error, "no catalogue").await;
+                complain(&error, "no catalogue", &self.shutdown).await;
                 self.release_all().await;
                 return;
             }
@@ -172,7 +161,7 @@ impl MailSender {
                 match self.last_look(&mut queue, tray).await {
                     Ok(()) => looked_at = asked,
                     Err(error) => {
-                        self.complain(&error, "no last look").await;
+                        complain(&error, "no last look", &self.shutdown).await;
                         break;
                     }
                 }
@@ -283,16 +272,6 @@ impl MailSender {
             let settled = results.iter().map(|entry| Attempt::Mail(entry.key));
             sender.journal.flushed(settled);
         }
-    }
-}
-
-const fn without_reply(state: DeliveryState) -> AttemptResult {
-    AttemptResult {
-        state,
-        code: None,
-        enhanced: None,
-        not_before: None,
-        counts: true,
     }
 }
 

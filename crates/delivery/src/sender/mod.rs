@@ -21,10 +21,12 @@ mod settlement;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use domain::{Clock, Entropy, WorkerId};
 use mail::Transport;
 use store::{CatalogueReader, ChunkTable, DeliveryStore, IssueDesk, MailStore, OwnedChunk};
+use tokio::time::Instant;
 
 use crate::Keys;
 use crate::breaker::Breaker;
@@ -33,6 +35,12 @@ use crate::journal::Journal;
 use crate::lookout::Lookout;
 pub(crate) use issue_in_hand::IssueInHand;
 pub(crate) use settlement::count;
+
+/// Reasons to send that were read longer ago are read again immediately before `MAIL FROM`.
+const REASONS_LAST: Duration = Duration::from_secs(1);
+
+/// Pause of a lane after the database or the journal failed it.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// What all lanes of a worker share.
 pub(crate) struct Sender {
@@ -59,6 +67,11 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
+    /// Whether anything may be sent at all: the heart beats, and the relay is not left in peace.
+    fn may_send(&self, now: Instant) -> bool {
+        self.fence.may_send(now) && !self.breaker.is_closed(now)
+    }
+
     fn take_in_hand(&self, chunk: &OwnedChunk) {
         self.in_hand().insert(*chunk);
     }

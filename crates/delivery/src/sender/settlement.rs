@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use domain::{DeliveryState, MailKind};
 use service_runtime::Shutdown;
-use store::StoreError;
+use store::{AttemptResult, StoreError};
+
+use super::AFTER_FAILURE;
 
 /// Pause between two tries to reach the database.
 const RETRY: Duration = Duration::from_millis(500);
@@ -38,6 +40,25 @@ where
             }
         }
         tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Waits after the database failed a lane; what will not mend itself is logged.
+pub(super) async fn complain(error: &StoreError, what: &str, shutdown: &Shutdown) {
+    if !error.is_temporary() {
+        tracing::error!(%error, "{what}");
+    }
+    crate::pause(AFTER_FAILURE, shutdown).await;
+}
+
+/// A final result that no relay was asked for.
+pub(super) const fn without_reply(state: DeliveryState) -> AttemptResult {
+    AttemptResult {
+        state,
+        code: None,
+        enhanced: None,
+        not_before: None,
+        counts: true,
     }
 }
 
