@@ -167,19 +167,7 @@ fn working(letterbox: &Letterbox, sink: &SmtpSink, canaries: &mut Canaries) -> R
         canaries.answers.push(answer.body);
     }
     sink.set_rules(refusals());
-    let [english, welsh] = letterbox.issue_files("Bins", "Tuesday.")?;
-    letterbox
-        .command(&[
-            "issue",
-            "send",
-            &english,
-            "--welsh",
-            &welsh,
-            "--newsletter",
-            "council-news",
-            "--no-wait",
-        ])?
-        .ok()?;
+    letterbox.hand_over_issue("Bins", "Tuesday.")?;
     letterbox.wait_for_sql("SELECT count(*) FROM delivery WHERE state IN (0, 1)", "0")?;
     letterbox.wait_for_sql("SELECT count(*) FROM delivery WHERE state = 4", "2")?;
     let link = unsubscribe_link(&sink.wait_for(&residents[6].email, "Bins")?)?;

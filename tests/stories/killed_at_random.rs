@@ -114,21 +114,10 @@ fn send_while_dying(
     subject: &str,
     audience: usize,
 ) -> Result<BTreeMap<String, usize>> {
-    {
-        let letterbox = letterbox.lock().unwrap();
-        let [english, welsh] = letterbox.issue_files(subject, "Tuesday.")?;
-        let words = [
-            "issue",
-            "send",
-            &english,
-            "--welsh",
-            &welsh,
-            "--newsletter",
-            "council-news",
-            "--no-wait",
-        ];
-        letterbox.command(&words)?.ok()?;
-    }
+    letterbox
+        .lock()
+        .unwrap()
+        .hand_over_issue(subject, "Tuesday.")?;
     kill_again_and_again(letterbox, seed, (3, 200), &AtomicBool::new(false))?;
     let letterbox = letterbox.lock().unwrap();
     let counts = "SELECT count(*), count(*) FILTER (WHERE state = 2), count(*) FILTER (WHERE state IN (6, 9)),

@@ -61,19 +61,7 @@ fn each_recipient_is_sent_one_copy_and_refusals_are_counted() -> Result<()> {
         letterbox.wait_for_active(number + 1)?;
     }
     sink.set_rules(refusals());
-    let [english, welsh] = letterbox.issue_files("Bins", "Tuesday.\n\n.dot first")?;
-    letterbox
-        .command(&[
-            "issue",
-            "send",
-            &english,
-            "--welsh",
-            &welsh,
-            "--newsletter",
-            "council-news",
-            "--no-wait",
-        ])?
-        .ok()?;
+    letterbox.hand_over_issue("Bins", "Tuesday.\n\n.dot first")?;
     letterbox.wait_for_sql(
         "SELECT state, count(*) FROM delivery GROUP BY state ORDER BY state",
         "2|2\n3|1\n4|2",

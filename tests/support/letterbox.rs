@@ -253,6 +253,18 @@ impl Letterbox {
     /// # Errors
     /// It was refused.
     pub fn send_issue(&self, subject: &str, markdown: &str) -> Result<String> {
+        self.issue_send(subject, markdown, &[])
+    }
+
+    /// The same, without waiting for its end.
+    ///
+    /// # Errors
+    /// It was refused.
+    pub fn hand_over_issue(&self, subject: &str, markdown: &str) -> Result<String> {
+        self.issue_send(subject, markdown, &["--no-wait"])
+    }
+
+    fn issue_send(&self, subject: &str, markdown: &str, options: &[&str]) -> Result<String> {
         let [english, welsh] = self.issue_files(subject, markdown)?;
         let words = [
             "issue",
@@ -263,7 +275,7 @@ impl Letterbox {
             "--newsletter",
             "council-news",
         ];
-        self.command(&words)?
+        self.command(&[&words, options].concat())?
             .ok()
             .with_context(|| format!("sending {subject}"))
     }
