@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `shipper` | batches from the spool to the inbox, with pauses while the database is away |
+//! | `route` | the ways it can go: by the broker's queues, or into the database's inbox |
 //! | `report` | the heartbeat: the age of the oldest stop goes out, the registrar's mark comes back |
 //! | `marks` | how far a spool is shipped and applied |
 //! | `catalogue_copy` | the catalogue on the role's own disk |
@@ -16,9 +17,11 @@
 mod catalogue_copy;
 mod marks;
 mod report;
+mod route;
 mod shipper;
 #[cfg(test)]
 mod tests;
 
 pub use catalogue_copy::CatalogueCopy;
+pub use route::Route;
 pub use shipper::Shipper;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use domain::Clock;
 use service_runtime::Shutdown;
 use spool::{Envelope, ReadError, Spool};
-use store::{InboxRow, RequestInbox, SpoolTable, StoreError};
+use store::{InboxRow, SpoolTable, StoreError};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::Route;
 use crate::marks::Marks;
 
 /// How many records travel in one statement.
@@ -24,7 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Carries one spool's records to the registrar's inbox, reports on it, and finishes its segments.
 pub struct Shipper {
     pub(crate) spool: Spool,
-    pub(crate) inbox: RequestInbox,
+    pub(crate) route: Route,
     pub(crate) table: SpoolTable,
     pub(crate) role: &'static str,
     pub(crate) holds_stops: bool,
@@ -45,7 +46,7 @@ impl Shipper {
     #[must_use]
     pub fn new(
         spool: Spool,
-        inbox: RequestInbox,
+        route: Route,
         table: SpoolTable,
         role: &'static str,
         holds_stops: bool,
@@ -53,7 +54,7 @@ impl Shipper {
     ) -> Self {
         Self {
             spool,
-            inbox,
+            route,
             table,
             role,
             holds_stops,
@@ -137,7 +138,7 @@ impl Shipper {
             .into_iter()
             .map(|envelope| self.row(envelope))
             .collect();
-        self.inbox.ship(&rows, self.clock.now()).await?;
+        self.route.inbox.ship(&rows, self.clock.now()).await?;
         metrics::counter!("letterbox_requests_shipped_total", "role" => self.role)
             .increment(rows.len() as u64);
         self.marks.send_modify(|marks| marks.ship(from, last));

@@ -17,7 +17,7 @@ use sqlx::postgres::PgConnectOptions;
 use store::{Changes, ConnectSettings, Database, Host, InboxId};
 use tempfile::TempDir;
 
-use crate::Shipper;
+use crate::{Route, Shipper};
 use spool::{Accepted, Spool, SpoolSettings};
 
 /// 2026-11-24.
@@ -72,7 +72,10 @@ impl House {
         let shutdown = Shutdown::new();
         let shipper = Shipper::new(
             spool.clone(),
-            database.sign_up_inbox(),
+            Route {
+                broker: None,
+                inbox: database.sign_up_inbox(),
+            },
             database.spools(),
             "unsubscribe",
             self.holds_stops,

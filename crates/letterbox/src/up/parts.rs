@@ -22,7 +22,7 @@ use service_runtime::metrics_page::{self, MetricsPage};
 use service_runtime::{
     OsEntropy, ServerLimits, Shutdown, SystemClock, access_log, admin, http_server, loopback,
 };
-use shipper::{CatalogueCopy, Shipper};
+use shipper::{CatalogueCopy, Route, Shipper};
 use spool::{Spool, SpoolSettings};
 use store::{ConnectSettings, Database, Host};
 
@@ -302,7 +302,10 @@ impl Spools {
         ] {
             let shipper = Shipper::new(
                 spool,
-                database.sign_up_inbox(),
+                Route {
+                    broker: None,
+                    inbox: database.sign_up_inbox(),
+                },
                 database.spools(),
                 role,
                 holds_stops,
