@@ -18,6 +18,9 @@ use crate::{Mailbox, Web, letterbox_binary, wait_for, wait_until};
 const START: Duration = Duration::from_mins(2);
 pub(crate) const STOP: Duration = Duration::from_secs(40);
 
+/// Its folder for temporary files, empty again when it stops.
+const TEMPORARY: &str = "temporary";
+
 /// How a command ended.
 #[derive(Debug, Clone)]
 pub struct Ended {
@@ -85,6 +88,9 @@ impl Letterbox {
             .tempdir()?;
         // As root, `up` becomes the user letterbox, who must be able to pass through.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+        let temporary = folder.path().join(TEMPORARY);
+        fs::create_dir(&temporary)?;
+        fs::set_permissions(&temporary, Permissions::from_mode(0o1777))?;
         Ok(Self {
             folder,
             port: free_port()?,
@@ -114,6 +120,7 @@ impl Letterbox {
             .args(&self.options)
             .current_dir("/")
             .env("RUST_BACKTRACE", "0")
+            .env("TMPDIR", self.folder.path().join(TEMPORARY))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -142,7 +149,7 @@ impl Letterbox {
     /// Stops it as Ctrl-C or a service manager does, and waits for its end.
     ///
     /// # Errors
-    /// It did not end, or not with exit code 0.
+    /// It did not end, or not with exit code 0, or left a temporary file.
     pub fn stop(&mut self) -> Result<()> {
         let Some(process) = &mut self.process else {
             return Ok(());
@@ -155,6 +162,9 @@ impl Letterbox {
             "it stopped with {status}: {}",
             self.log()?
         );
+        for left in fs::read_dir(self.folder.path().join(TEMPORARY))? {
+            bail!("it left {} behind", left?.path().display());
+        }
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use data_encoding::HEXLOWER;
 use domain::Entropy;
-use postgresql_embedded::{PostgreSQL, Settings};
+use postgresql_embedded::{LATEST, PostgreSQL, Settings};
 use service_runtime::Shutdown;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
@@ -26,6 +26,8 @@ use crate::failure::SettingsError;
 
 /// The longest path of a unix socket that Linux takes, without the final zero byte.
 const LONGEST_SOCKET_PATH: usize = 107;
+/// Where the library finds PostgreSQL's programs if none are installed.
+const RELEASES: &str = "https://github.com/theseus-rs/postgresql-binaries";
 /// With the private folder as the only way in, the port is only the last part of the socket's name.
 const PORT: u16 = 5432;
 /// How often to see whether it still runs.
@@ -233,7 +235,9 @@ fn settings(place: &Place<'_>) -> Settings {
                 (name.to_owned(), value.to_owned())
             })
             .collect::<HashMap<_, _>>(),
-        ..Settings::default()
+        // Every field is named: the library's default makes two folders in /tmp and leaves them.
+        releases_url: RELEASES.to_owned(),
+        version: LATEST.clone(),
     }
 }
 
