@@ -10,38 +10,14 @@ use domain::{
 };
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
-use crate::derived_key::{DerivedKey, KeyName};
+use crate::derived_key::DerivedKey;
+use crate::derived_keys::{AddressMaster, DerivedKeys, NoAddressMaster};
 
 const INDEX_PREFIX: u8 = 0x01;
 const SUPPRESSION_PREFIX: u8 = 0x02;
 const MAILBOX_PREFIX: u8 = 0x03;
 const ROW_LABEL: &[u8] = b"letterbox/row/v1\0";
-
-/// One generation of the address master: 32 random bytes, wiped when dropped. Its number is its
-/// place in the list, counted from 1.
-#[derive(Clone)]
-pub struct AddressMaster(Zeroizing<[u8; 32]>);
-
-impl AddressMaster {
-    /// The master with these bytes.
-    #[must_use]
-    pub const fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
-        Self(bytes)
-    }
-}
-
-impl fmt::Debug for AddressMaster {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AddressMaster(…)")
-    }
-}
-
-/// There are no masters, or more than 65,535.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there must be 1 to 65,535 address masters, not {0}")]
-pub struct NoAddressMaster(pub usize);
 
 /// The codes of one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,17 +64,28 @@ impl AddressKeys {
     /// # Errors
     /// [`NoAddressMaster`] if the list is empty.
     pub fn derive(body: BodyId, masters: &[AddressMaster]) -> Result<Self, NoAddressMaster> {
-        let wrong_number = NoAddressMaster(masters.len());
-        let newest = &masters.last().ok_or(wrong_number)?.0;
+        Self::from_derived(DerivedKeys::derive(body, masters)?)
+    }
+
+    /// Keys that were derived before, as they stand in a role's folder.
+    ///
+    /// # Errors
+    /// [`NoAddressMaster`] if there is no suppression key.
+    pub fn from_derived(keys: DerivedKeys) -> Result<Self, NoAddressMaster> {
+        let generation = u16::try_from(keys.suppression.len()).unwrap_or(0);
+        if generation == 0 {
+            return Err(NoAddressMaster(keys.suppression.len()));
+        }
         Ok(Self {
-            generation: u16::try_from(masters.len()).map_err(|_| wrong_number)?,
-            index: DerivedKey::derive(newest, body, KeyName::Index),
-            suppression: masters
-                .iter()
-                .map(|master| DerivedKey::derive(&master.0, body, KeyName::Suppression))
+            generation,
+            index: DerivedKey::from_bytes(keys.index),
+            suppression: keys
+                .suppression
+                .into_iter()
+                .map(DerivedKey::from_bytes)
                 .collect(),
-            row: DerivedKey::derive(newest, body, KeyName::Row),
-            message_id: DerivedKey::derive(newest, body, KeyName::MessageId),
+            row: DerivedKey::from_bytes(keys.row),
+            message_id: DerivedKey::from_bytes(keys.message_id),
         })
     }
 
@@ -121,7 +108,7 @@ impl AddressKeys {
     /// code(1) = HMAC(k[1], prefix ‖ form); code(g) = HMAC(k[g], code(g-1)).
     fn nested(&self, prefix: u8, form: &str) -> [u8; 32] {
         let mut keys = self.suppression.iter();
-        let first = keys.next().expect("derive refuses an empty list");
+        let first = keys.next().expect("from_derived refuses an empty list");
         keys.fold(first.mac(&[&[prefix], form.as_bytes()]), |code, key| {
             key.mac(&[&code])
         })

@@ -27,18 +27,23 @@ impl KeyName {
     }
 }
 
+/// The key of this name under a master.
+pub(crate) fn derive(master: &[u8; 32], body: BodyId, name: KeyName) -> Zeroizing<[u8; 32]> {
+    let info = format!("letterbox|{}|{body}", name.text());
+    let mut key = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(None, master)
+        .expand(info.as_bytes(), key.as_mut())
+        .expect("HKDF-SHA-256 gives up to 8,160 bytes, 32 are asked for");
+    key
+}
+
 /// A derived key of 32 bytes, wiped when dropped.
 #[derive(Clone)]
 pub(crate) struct DerivedKey(Zeroizing<[u8; 32]>);
 
 impl DerivedKey {
-    pub(crate) fn derive(master: &[u8; 32], body: BodyId, name: KeyName) -> Self {
-        let info = format!("letterbox|{}|{body}", name.text());
-        let mut key = Zeroizing::new([0; 32]);
-        Hkdf::<Sha256>::new(None, master)
-            .expand(info.as_bytes(), key.as_mut())
-            .expect("HKDF-SHA-256 gives up to 8,160 bytes, 32 are asked for");
-        Self(key)
+    pub(crate) const fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(bytes)
     }
 
     /// HMAC-SHA-256 over the parts, one after the other.

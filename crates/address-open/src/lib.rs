@@ -7,6 +7,7 @@
 //! | `key_pair` | the sealing key pair |
 //! | `opener` | the strict opener, by key id |
 //! | `derived_key` | HKDF from the address masters, by the name of the key |
+//! | `derived_keys` | the masters, and all that is derived from them, for the worker's folder |
 //! | `address_keys` | address index, suppression and mailbox codes, row MAC, Message-ID |
 //!
 //! A walk: the registrar opens a sign-up's box with [`Opener::open`], asks [`AddressKeys::codes`]
@@ -15,6 +16,7 @@
 
 mod address_keys;
 mod derived_key;
+mod derived_keys;
 mod key_pair;
 mod opener;
 #[cfg(test)]
@@ -22,6 +24,7 @@ mod properties;
 #[cfg(test)]
 mod vectors;
 
-pub use address_keys::{AddressCodes, AddressKeys, AddressMaster, NoAddressMaster, RowFields};
+pub use address_keys::{AddressCodes, AddressKeys, RowFields};
+pub use derived_keys::{AddressMaster, DerivedKeys, NoAddressMaster};
 pub use key_pair::{KeyPair, SecretKey, generate_key_pair};
 pub use opener::{OpenError, Opener};

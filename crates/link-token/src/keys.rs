@@ -1,11 +1,11 @@
-//! The generations of link keys that a role holds, of one class.
+//! The generations of link keys that a role holds, of one class, and how they come from the masters.
 
 use std::fmt;
 
 use domain::{BodyId, KeyId, KeyState, TokenKey};
 use zeroize::Zeroizing;
 
-use crate::secret_key::{KeyName, SecretKey};
+use crate::secret_key::{self, KeyName, SecretKey};
 use crate::token::{self, Fields, Unchecked};
 use crate::{LinkClass, Purpose, Route};
 
@@ -29,7 +29,50 @@ impl fmt::Debug for LinkMaster {
     }
 }
 
-/// Masters that cannot serve. Each is for the operator to put right before the process starts.
+impl LinkMaster {
+    /// This generation's key of one class: what a role is given instead of the master.
+    #[must_use]
+    pub fn class_key(&self, class: LinkClass, body: BodyId) -> ClassKey {
+        self.key_called(KeyName::Link(class), body)
+    }
+
+    /// This generation's key called `verp`, for return paths.
+    #[must_use]
+    pub fn return_path_key(&self, body: BodyId) -> ClassKey {
+        self.key_called(KeyName::ReturnPath, body)
+    }
+
+    pub(crate) fn key_called(&self, name: KeyName, body: BodyId) -> ClassKey {
+        ClassKey {
+            kid: self.kid,
+            bytes: secret_key::derive(&self.bytes, body, name),
+            state: self.state,
+        }
+    }
+}
+
+/// One generation's derived key of one class or of return paths, as a role's folder holds it: it leads
+/// back to no master and to no key of another class.
+#[derive(Clone)]
+pub struct ClassKey {
+    /// The number of the generation.
+    pub kid: KeyId,
+    /// 32 bytes.
+    pub bytes: Zeroizing<[u8; 32]>,
+    /// The state of the generation.
+    pub state: KeyState,
+}
+
+impl fmt::Debug for ClassKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClassKey")
+            .field("kid", &self.kid)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keys that cannot serve. Each is for the operator to put right before the process starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinkKeyError {
     /// No generation is current, so no link could be made.
@@ -53,18 +96,14 @@ pub(crate) struct Generation {
 pub(crate) struct Generations(Vec<Generation>);
 
 impl Generations {
-    /// Derives; any states will do.
-    pub(crate) fn derive(
-        name: KeyName,
-        body: BodyId,
-        masters: &[LinkMaster],
-    ) -> Result<Self, LinkKeyError> {
-        let mut all: Vec<Generation> = masters
-            .iter()
-            .map(|master| Generation {
-                kid: master.kid,
-                key: SecretKey::derive(&master.bytes, body, name),
-                state: master.state,
+    /// Any states will do.
+    pub(crate) fn new(keys: Vec<ClassKey>) -> Result<Self, LinkKeyError> {
+        let mut all: Vec<Generation> = keys
+            .into_iter()
+            .map(|key| Generation {
+                kid: key.kid,
+                key: SecretKey::from_bytes(key.bytes),
+                state: key.state,
             })
             .collect();
         all.sort_by_key(|generation| generation.kid);
@@ -74,13 +113,9 @@ impl Generations {
         Ok(Self(all))
     }
 
-    /// Derives for a role that mints too.
-    pub(crate) fn derive_for_minting(
-        name: KeyName,
-        body: BodyId,
-        masters: &[LinkMaster],
-    ) -> Result<Self, LinkKeyError> {
-        let generations = Self::derive(name, body, masters)?;
+    /// For a role that mints too.
+    pub(crate) fn for_minting(keys: Vec<ClassKey>) -> Result<Self, LinkKeyError> {
+        let generations = Self::new(keys)?;
         generations
             .newest_current()
             .ok_or(LinkKeyError::NoneCurrent)?;
@@ -94,9 +129,9 @@ impl Generations {
     }
 
     /// The generation to mint with.
-    pub(crate) fn for_minting(&self) -> &Generation {
+    pub(crate) fn minting(&self) -> &Generation {
         self.newest_current()
-            .expect("derive_for_minting refuses a set in which none is current")
+            .expect("for_minting refuses a set in which none is current")
     }
 
     /// The generation with this number, whatever its state.
@@ -139,7 +174,16 @@ impl LinkKeys {
         body: BodyId,
         masters: &[LinkMaster],
     ) -> Result<Self, LinkKeyError> {
-        let generations = Generations::derive_for_minting(KeyName::Link(class), body, masters)?;
+        let keys = masters.iter().map(|master| master.class_key(class, body));
+        Self::from_class_keys(class, keys.collect())
+    }
+
+    /// Keys of one class that were derived before, as they stand in a role's folder.
+    ///
+    /// # Errors
+    /// [`LinkKeyError`] if no generation is current or two have one number.
+    pub fn from_class_keys(class: LinkClass, keys: Vec<ClassKey>) -> Result<Self, LinkKeyError> {
+        let generations = Generations::for_minting(keys)?;
         Ok(Self { class, generations })
     }
 
@@ -156,7 +200,7 @@ impl LinkKeys {
     #[must_use]
     pub fn mint(&self, purpose: Purpose, subject: &[u8; 16], aux: u32) -> String {
         assert_eq!(purpose.class(), self.class, "a link of another class");
-        let generation = self.generations.for_minting();
+        let generation = self.generations.minting();
         let fields = Fields {
             version: token::VERSION,
             purpose: purpose.number(),
@@ -200,10 +244,10 @@ impl LinkKeys {
         body: BodyId,
         masters: &[LinkMaster],
     ) -> Self {
+        let keys = masters.iter().map(|master| master.class_key(class, body));
         Self {
             class,
-            generations: Generations::derive(KeyName::Link(class), body, masters)
-                .expect("vectors repeat no number"),
+            generations: Generations::new(keys.collect()).expect("vectors repeat no number"),
         }
     }
 }

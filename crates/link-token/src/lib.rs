@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | `secret_key` | HKDF from the masters, by the name of the key |
 //! | `purpose` | what a link may do, on which route, under which class of keys, for how long |
-//! | `keys` | the generations a role holds; minting and checking a link |
+//! | `keys` | masters, the derived generations a role holds; minting and checking a link |
 //! | `token` | the 40 bytes and their 54 characters |
 //! | `return_path` | `b-` and `u-`, the same for mailbox names |
 //! | `receipt` | an event id as a person writes it down |
@@ -28,5 +28,5 @@ mod token;
 mod vectors;
 
 pub use form_stamp::FormStampKey;
-pub use keys::{CheckedToken, LinkKeyError, LinkKeys, LinkMaster};
+pub use keys::{CheckedToken, ClassKey, LinkKeyError, LinkKeys, LinkMaster};
 pub use purpose::{LinkClass, Purpose, Route, expiry_aux, is_expired};

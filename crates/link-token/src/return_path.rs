@@ -6,7 +6,7 @@ use std::fmt;
 use data_encoding::BASE32_NOPAD;
 use domain::{BodyId, IssueNumber, KeyId, KeyState, Timestamp, TokenKey};
 
-use crate::keys::{Generations, LinkKeyError, LinkMaster};
+use crate::keys::{ClassKey, Generations, LinkKeyError, LinkMaster};
 use crate::secret_key::KeyName;
 
 /// Days after the day of sending on which a return path still lives.
@@ -34,13 +34,6 @@ impl Kind {
         match self {
             Self::ReturnPath => b"letterbox/verp/v1\0",
             Self::Mailto => b"letterbox/mailto/v1\0",
-        }
-    }
-
-    const fn key_name(self) -> KeyName {
-        match self {
-            Self::ReturnPath => KeyName::ReturnPath,
-            Self::Mailto => KeyName::Mailto,
         }
     }
 
@@ -90,7 +83,16 @@ impl ReturnPathKeys {
     /// # Errors
     /// [`LinkKeyError`] if no generation is current or two have one number.
     pub fn derive(body: BodyId, masters: &[LinkMaster]) -> Result<Self, LinkKeyError> {
-        Generations::derive_for_minting(Kind::ReturnPath.key_name(), body, masters).map(Self)
+        let keys = masters.iter().map(|master| master.return_path_key(body));
+        Self::from_keys(keys.collect())
+    }
+
+    /// Keys that were derived before, as they stand in a role's folder.
+    ///
+    /// # Errors
+    /// [`LinkKeyError`] if no generation is current or two have one number.
+    pub fn from_keys(keys: Vec<ClassKey>) -> Result<Self, LinkKeyError> {
+        Generations::for_minting(keys).map(Self)
     }
 
     /// The local part, 58 characters, of a mail sent now.
@@ -111,10 +113,10 @@ impl ReturnPathKeys {
     /// Derives for checking only, whatever the states: vectors hold such sets.
     #[cfg(test)]
     pub(crate) fn derive_for_checking(body: BodyId, masters: &[LinkMaster]) -> Self {
-        Self(
-            Generations::derive(Kind::ReturnPath.key_name(), body, masters)
-                .expect("vectors repeat no number"),
-        )
+        let keys = masters
+            .iter()
+            .map(|master| master.key_called(KeyName::ReturnPath, body));
+        Self(Generations::new(keys.collect()).expect("vectors repeat no number"))
     }
 }
 
@@ -128,7 +130,10 @@ impl MailtoKeys {
     /// # Errors
     /// [`LinkKeyError`] if no generation is current or two have one number.
     pub fn derive(body: BodyId, masters: &[LinkMaster]) -> Result<Self, LinkKeyError> {
-        Generations::derive_for_minting(Kind::Mailto.key_name(), body, masters).map(Self)
+        let keys = masters
+            .iter()
+            .map(|master| master.key_called(KeyName::Mailto, body));
+        Generations::for_minting(keys.collect()).map(Self)
     }
 
     /// The local part, 55 characters.
@@ -146,10 +151,10 @@ impl MailtoKeys {
     /// Derives for checking only, whatever the states: vectors hold such sets.
     #[cfg(test)]
     pub(crate) fn derive_for_checking(body: BodyId, masters: &[LinkMaster]) -> Self {
-        Self(
-            Generations::derive(Kind::Mailto.key_name(), body, masters)
-                .expect("vectors repeat no number"),
-        )
+        let keys = masters
+            .iter()
+            .map(|master| master.key_called(KeyName::Mailto, body));
+        Self(Generations::new(keys.collect()).expect("vectors repeat no number"))
     }
 }
 
@@ -172,7 +177,7 @@ fn mint(
     issue: IssueNumber,
     day: Option<u16>,
 ) -> String {
-    let generation = generations.for_minting();
+    let generation = generations.minting();
     let mut bytes = Vec::with_capacity(kind.signed_bytes() + TAG_BYTES);
     bytes.push(VERSION);
     bytes.extend_from_slice(&generation.kid.0.to_be_bytes());

@@ -38,6 +38,16 @@ impl KeyName {
     }
 }
 
+/// The key of this name under a master.
+pub(crate) fn derive(master: &[u8; 32], body: BodyId, name: KeyName) -> Zeroizing<[u8; 32]> {
+    let info = format!("letterbox|{}|{body}", name.text());
+    let mut key = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(None, master)
+        .expand(info.as_bytes(), key.as_mut())
+        .expect("HKDF-SHA-256 gives up to 8,160 bytes, 32 are asked for");
+    key
+}
+
 /// A key of 32 bytes for HMAC-SHA-256, wiped when dropped.
 #[derive(Clone)]
 pub(crate) struct SecretKey(Zeroizing<[u8; 32]>);
@@ -45,15 +55,6 @@ pub(crate) struct SecretKey(Zeroizing<[u8; 32]>);
 impl SecretKey {
     pub(crate) const fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
         Self(bytes)
-    }
-
-    pub(crate) fn derive(master: &[u8; 32], body: BodyId, name: KeyName) -> Self {
-        let info = format!("letterbox|{}|{body}", name.text());
-        let mut key = Zeroizing::new([0; 32]);
-        Hkdf::<Sha256>::new(None, master)
-            .expand(info.as_bytes(), key.as_mut())
-            .expect("HKDF-SHA-256 gives up to 8,160 bytes, 32 are asked for");
-        Self(key)
     }
 
     /// HMAC-SHA-256 over the parts, one after the other.
@@ -64,10 +65,5 @@ impl SecretKey {
             mac.update(part);
         }
         mac.finalize().into_bytes().into()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn expose(&self) -> &[u8; 32] {
-        &self.0
     }
 }
