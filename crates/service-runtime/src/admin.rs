@@ -73,7 +73,7 @@ async fn metrics(State(doors): State<Doors>) -> Response {
 }
 
 async fn ready(State(doors): State<Doors>, RawQuery(query): RawQuery) -> Response {
-    let (is_ready, report) = report(&doors.checks, doors.shutdown.is_stopping());
+    let (is_ready, report) = report(&doors.checks, doors.shutdown.is_leaving());
     let status = if is_ready {
         StatusCode::OK
     } else {

@@ -16,6 +16,7 @@ const INTERRUPTED: i32 = 130;
 /// The stop of one process, and the register of its background tasks.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
+    leaving: CancellationToken,
     soft: CancellationToken,
     hard: CancellationToken,
     tracker: TaskTracker,
@@ -51,8 +52,16 @@ impl Shutdown {
         self.soft.is_cancelled()
     }
 
+    /// Whether the process is to stop soon: it serves on, and says to whoever asks that it is not
+    /// ready.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.is_cancelled()
+    }
+
     /// Asks the process to stop.
     pub fn begin(&self) {
+        self.leaving.cancel();
         self.soft.cancel();
     }
 
@@ -85,17 +94,24 @@ impl Shutdown {
     /// which a panicking task calls too. From then on a second signal ends the process at once; what
     /// it had in hand is found again by the next start.
     ///
+    /// After SIGTERM, which a supervisor sends, `notice` passes before the stop begins: a load balancer
+    /// finds the process not ready and sends its requests elsewhere, while it still answers.
+    ///
     /// # Errors
     /// If the signals cannot be listened for.
-    pub async fn wait_for_signal(&self) -> std::io::Result<()> {
+    pub async fn wait_for_signal(&self, notice: Duration) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut notice_given = Duration::ZERO;
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = terminate.recv() => {
+                tracing::info!("SIGTERM: stopping");
+                notice_given = notice;
+            }
             _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
             () = self.soft.cancelled() => {}
         }
-        self.begin();
+        self.leaving.cancel();
         // Not on the tracker: it would be a task that `finish` waits for and that never returns.
         let impatient = async move {
             tokio::select! {
@@ -106,6 +122,11 @@ impl Shutdown {
             std::process::exit(INTERRUPTED);
         };
         TaskTracker::new().spawn(impatient);
+        tokio::select! {
+            () = tokio::time::sleep(notice_given) => {}
+            () = self.soft.cancelled() => {}
+        }
+        self.begin();
         Ok(())
     }
 
@@ -190,10 +211,13 @@ mod tests {
         let shutdown = Shutdown::new();
         shutdown.spawn("broken", async { panic!("planted") });
         // The wait returns without any signal.
-        tokio::time::timeout(Duration::from_secs(10), shutdown.wait_for_signal())
-            .await
-            .unwrap()
-            .unwrap();
+        tokio::time::timeout(
+            Duration::from_secs(10),
+            shutdown.wait_for_signal(Duration::ZERO),
+        )
+        .await
+        .unwrap()
+        .unwrap();
         assert!(shutdown.is_stopping());
         assert!(shutdown.finish(SHORT).await.task_panicked);
     }

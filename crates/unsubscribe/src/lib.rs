@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use domain::Entropy;
 use link_token::LinkKeys;
+use service_runtime::admin::Check;
 use shipper::CatalogueCopy;
 use spool::Spool;
 
@@ -45,3 +46,20 @@ pub struct Doors {
     /// For event ids.
     pub entropy: Arc<dyn Entropy>,
 }
+
+/// What the role needs to be ready (`reliability.md` 7.2): a spool with room in it. Nothing else: it
+/// works without the catalogue, the database and the broker.
+#[must_use]
+pub fn readiness(doors: &Doors) -> Vec<Check> {
+    let spool = doors.spool.clone();
+    vec![Check::new("unsubscribe_spool", move || {
+        if spool.free_bytes() >= ROOM_FOR_ONE_REQUEST {
+            Ok(())
+        } else {
+            Err("the spool of stops is full".to_owned())
+        }
+    })]
+}
+
+/// Bytes that the largest request takes in the spool, generously.
+const ROOM_FOR_ONE_REQUEST: u64 = 1024;
