@@ -24,8 +24,7 @@ use std::time::{Duration, Instant};
 use domain::{Clock, Entropy, Timestamp};
 use service_runtime::Shutdown;
 use store::{
-    Changes, Database, Dead, InboxId, Purge, Purged, RegistrarStore, SpoolTable, StoreError,
-    Waiting,
+    Changes, Database, Dead, InboxRow, Place, Purge, Purged, RegistrarStore, SpoolTable, StoreError,
 };
 
 use self::reading::{Found, Reading};
@@ -150,12 +149,12 @@ impl Registrar {
     }
 
     /// Decodes and opens on a thread that may take its time.
-    async fn read(&self, waiting: Vec<Waiting>) -> Vec<Reading> {
+    async fn read(&self, waiting: Vec<InboxRow>) -> Vec<Reading> {
         let keys = Arc::clone(&self.keys);
         let task = tokio::task::spawn_blocking(move || {
             waiting
-                .iter()
-                .map(|waiting| reading::read(waiting, &keys))
+                .into_iter()
+                .map(|row| reading::read(row, &keys))
                 .collect()
         });
         match task.await {
@@ -192,12 +191,12 @@ impl Registrar {
     ) -> Result<usize, StoreError> {
         let mut turn = self
             .store
-            .take_turn(readings.iter().map(|reading| reading.id))
+            .take_turn(readings.iter().map(|reading| reading.row.place()))
             .await?;
         let now = self.clock.now();
         let fresh: Vec<&Reading> = readings
             .iter()
-            .filter(|reading| turn.fresh().contains(&reading.id))
+            .filter(|reading| turn.fresh().contains(&reading.row.place()))
             .collect();
         let events = fresh.iter().filter_map(|reading| match &reading.found {
             Found::Readable(event) => Some(event.as_ref()),
@@ -266,9 +265,9 @@ fn is_due(last: Option<Instant>, every: Duration) -> bool {
 /// What becomes of each request of a turn.
 #[derive(Debug, Default)]
 struct Outcome {
-    applied: Vec<InboxId>,
+    applied: Vec<Place>,
     dead: Vec<Dead>,
-    later: Vec<(InboxId, Timestamp)>,
+    later: Vec<(Place, Timestamp)>,
     kinds: BTreeMap<&'static str, u64>,
 }
 
@@ -282,7 +281,7 @@ impl Outcome {
     ) {
         let reason = match (&reading.found, set_aside) {
             (Found::Later, _) => {
-                self.later.push((reading.id, now.plus(LATER)));
+                self.later.push((reading.row.place(), now.plus(LATER)));
                 return;
             }
             (Found::Dead(reason), _) => Some(*reason),
@@ -297,10 +296,12 @@ impl Outcome {
             },
         };
         match reason {
-            None => self.applied.push(reading.id),
+            None => self.applied.push(reading.row.place()),
             Some(reason) => self.dead.push(Dead {
-                id: reading.id,
+                place: reading.row.place(),
+                stop: reading.row.stop,
                 reason,
+                envelope: reading.row.envelope.clone(),
             }),
         }
     }

@@ -14,7 +14,7 @@ use domain::{
 use service_runtime::Shutdown;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
-use store::{Changes, ConnectSettings, Database, Host, InboxId};
+use store::{Changes, ConnectSettings, Database, Host, InboxRow, Place, Tls};
 use tempfile::TempDir;
 
 use crate::{Route, Shipper};
@@ -93,7 +93,7 @@ impl House {
             .waiting(u16::MAX, START)
             .await
             .unwrap();
-        let mut seqs: Vec<u64> = waiting.iter().map(|waiting| waiting.row.seq).collect();
+        let mut seqs: Vec<u64> = waiting.iter().map(|waiting| waiting.seq).collect();
         seqs.sort_unstable();
         seqs
     }
@@ -110,12 +110,12 @@ impl House {
     async fn apply(&self, upto: u64) {
         let registrar = self.database.registrar();
         let waiting = registrar.waiting(u16::MAX, START).await.unwrap();
-        let ids: Vec<InboxId> = waiting
+        let places: Vec<Place> = waiting
             .iter()
-            .filter(|waiting| waiting.row.seq <= upto)
-            .map(|waiting| waiting.id)
+            .filter(|waiting| waiting.seq <= upto)
+            .map(InboxRow::place)
             .collect();
-        let turn = registrar.take_turn(ids).await.unwrap();
+        let turn = registrar.take_turn(places).await.unwrap();
         let changes = Changes {
             applied: turn.fresh().iter().copied().collect(),
             ..Changes::default()
@@ -133,12 +133,12 @@ impl House {
 /// The database of a test, through another port.
 fn through(port: u16, options: &PgConnectOptions) -> Database {
     Database::connect_later(&ConnectSettings {
-        host: Host::Name("127.0.0.1".into()),
-        port,
+        hosts: vec![(Host::Name("127.0.0.1".into()), port)],
         user: options.get_username().into(),
         password: None,
         database: options.get_database().unwrap().into(),
         max_connections: 2,
+        tls: Tls::Off,
     })
 }
 

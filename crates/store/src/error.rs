@@ -31,6 +31,19 @@ pub enum StoreError {
         /// The body in the database.
         found: domain::BodyId,
     },
+    /// The database has no tables yet: they are made by `letterbox migrate`.
+    #[error("the database has no tables yet: run `letterbox migrate` on it")]
+    NotMigrated(#[source] Option<sqlx::Error>),
+    /// The database does not let this user in, or is not there under this name.
+    #[error(
+        "the database does not let us in: check the user, its password, the database's name and pg_hba.conf"
+    )]
+    NotAdmitted(#[source] sqlx::Error),
+    /// The database user may not do this.
+    #[error(
+        "the database user may not do this: grant it its letterbox_… role (deploy/postgres/README.md)"
+    )]
+    Forbidden(#[source] sqlx::Error),
     /// A statement and the tables do not fit together, or a library failed: a fault of this program
     /// or a half-done upgrade.
     #[error("the database and this program do not fit together")]
@@ -69,6 +82,10 @@ impl From<sqlx::Error> for StoreError {
                     // too long for an index, say), raise_exception: one value is at fault, and must
                     // not hold up those beside it
                     [b'2', b'2' | b'3', ..] | [b'5', b'4', ..] | b"P0001" => Self::Refused(error),
+                    // invalid_authorization_specification and invalid_password, invalid_catalog_name
+                    [b'2', b'8', ..] | b"3D000" => Self::NotAdmitted(error),
+                    // insufficient_privilege
+                    b"42501" => Self::Forbidden(error),
                     _ => Self::Unexpected(error),
                 }
             }

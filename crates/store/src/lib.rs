@@ -3,10 +3,14 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `connect` | the way there, its time limits, migrations |
+//! | `connect_settings` | where the database is and how to show that it is the right one |
+//! | `connect`, `primary` | the way there, its time limits; which of several servers takes writes |
+//! | `migrate` | the tables brought up to date, tied to one body |
 //! | `error` | what can go wrong, by what to do about it |
 //! | `catalogue`, `operator_desk` | the body, newsletters and notices: read and changed |
 //! | `request_inbox`, `spools` | what web roles accepted and shipped, and how far each is applied |
+//! | `dead_letters` | what could not be read or applied |
+//! | `outbox` | hints on their way to the broker |
 //! | `purge` | deleting what the notices promise to delete |
 //! | `registrar` | a batch of requests applied in one transaction; the ledger |
 //! | `issues`, `issue_states` | issues: approved, watched, read by the sender |
@@ -25,13 +29,18 @@ mod catalogue;
 mod chunks;
 mod columns;
 mod connect;
+mod connect_settings;
+mod dead_letters;
 mod deliveries;
 mod error;
 mod fan_out;
 mod issue_states;
 mod issues;
 mod mails;
+mod migrate;
 mod operator_desk;
+mod outbox;
+mod primary;
 mod purge;
 mod recovery;
 mod registrar;
@@ -43,7 +52,9 @@ mod workers;
 
 pub use catalogue::CatalogueReader;
 pub use chunks::{ChunkTable, OwnedChunk};
-pub use connect::{ConnectSettings, Database, Host, MIGRATOR};
+pub use connect::Database;
+pub use connect_settings::{ConnectProblem, ConnectSettings, Host, Tls};
+pub use dead_letters::{DeadLetter, DeadLetters};
 pub use deliveries::{
     AttemptResult, Claim, ClaimedDelivery, DeliveryAttempt, DeliveryStore, Resolved,
 };
@@ -52,13 +63,15 @@ pub use fan_out::{CHUNK_SIZE, FAN_OUT_STEP, FanOut, FanOutStep};
 pub use issue_states::{InDoubtPolicy, IssueState};
 pub use issues::{ApproveError, IssueContent, IssueDesk, IssueProgress, IssueToSend, NewIssue};
 pub use mails::{ClaimedMail, MailAttempt, MailClaim, MailResult, MailStore};
+pub use migrate::MIGRATOR;
 pub use operator_desk::{NewNewsletter, OperatorDesk};
+pub use outbox::{Backlog, Outbox, OutboxRow, Topic};
 pub use purge::{Purge, Purged};
 pub use recovery::MailSender;
 pub use registrar::{
-    Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, InboxId, Known,
-    LedgerReader, Left, NewConsent, NewMail, NoticeRef, PendingSignUp, RegistrarStore,
-    SubscriptionRow, Suppression, Turn, Undone, UnsubscribeRow, Waiting, Wanted, Withdrawal,
+    Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, Known, Lane,
+    LedgerReader, Left, NewConsent, NewMail, NoticeRef, PendingSignUp, Place, RegistrarStore,
+    SubscriptionRow, Suppression, Turn, Undone, UnsubscribeRow, Wanted, Withdrawal,
 };
 pub use request_inbox::{InboxRow, RequestInbox};
 pub use sealed_person::SealedPerson;

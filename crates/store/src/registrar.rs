@@ -10,12 +10,13 @@ mod ledger;
 mod load;
 mod load_facts;
 mod records;
+mod requests;
 mod write;
 mod write_facts;
 
 use std::collections::BTreeSet;
 
-use domain::Timestamp;
+use domain::{SpoolId, Timestamp};
 use sqlx::{Postgres, Transaction};
 
 pub use ledger::LedgerReader;
@@ -33,17 +34,23 @@ pub struct RegistrarStore {
     database: Database,
 }
 
-/// A request's place in the inbox.
+/// Where a request was accepted: the name under which it is applied exactly once, whichever way it
+/// came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InboxId(i64);
+pub struct Place {
+    /// The spool that accepted it.
+    pub spool_id: SpoolId,
+    /// Its place there, from 1; less than 2⁶³.
+    pub seq: u64,
+}
 
-/// A request that waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
-    /// Its place.
-    pub id: InboxId,
-    /// What was shipped.
-    pub row: InboxRow,
+/// Which requests: those that are served first, or the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Unsubscribes and all else that ends something.
+    Stops,
+    /// Sign-ups, confirmations and the like.
+    Others,
 }
 
 impl Database {
@@ -57,46 +64,65 @@ impl Database {
 }
 
 impl RegistrarStore {
-    /// Up to `limit` requests that wait, stops first, each in the order of arrival. Nothing is
-    /// locked: another registrar may be reading the same.
+    /// Up to `limit` requests that wait in the inbox, stops first, each in the order of arrival.
+    /// Nothing is locked: another registrar may be reading the same.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn waiting(&self, limit: u16, now: Timestamp) -> Result<Vec<Waiting>, StoreError> {
+    pub async fn waiting(&self, limit: u16, now: Timestamp) -> Result<Vec<InboxRow>, StoreError> {
+        let mut rows = self.waiting_in(Lane::Stops, limit, now).await?;
+        let room = usize::from(limit).saturating_sub(rows.len());
+        if room > 0 {
+            let room = u16::try_from(room).unwrap_or(u16::MAX);
+            rows.extend(self.waiting_in(Lane::Others, room, now).await?);
+        }
+        Ok(rows)
+    }
+
+    /// The same of one kind only, so that a look for stops waits for no sign-up.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn waiting_in(
+        &self,
+        lane: Lane,
+        limit: u16,
+        now: Timestamp,
+    ) -> Result<Vec<InboxRow>, StoreError> {
         const TABLE: &str = "request_inbox";
         let rows = sqlx::query!(
-            "SELECT id, spool_id, seq, stop, envelope FROM request_inbox
-             WHERE not_before IS NULL OR not_before <= $2
-             ORDER BY stop DESC, id LIMIT $1",
+            "SELECT spool_id, seq, stop, envelope FROM request_inbox
+             WHERE stop = $3 AND (not_before IS NULL OR not_before <= $2)
+             ORDER BY id LIMIT $1",
             i64::from(limit),
             columns::moment(now),
+            lane == Lane::Stops,
         )
         .fetch_all(&self.database.pool)
         .await?;
         rows.into_iter()
             .map(|row| {
-                Ok(Waiting {
-                    id: InboxId(row.id),
-                    row: InboxRow {
-                        spool_id: columns::id(&row.spool_id, TABLE)?,
-                        seq: columns::number(row.seq, TABLE)?,
-                        stop: row.stop,
-                        envelope: row.envelope,
-                    },
+                Ok(InboxRow {
+                    spool_id: columns::id(&row.spool_id, TABLE)?,
+                    seq: columns::number(row.seq, TABLE)?,
+                    stop: row.stop,
+                    envelope: row.envelope,
                 })
             })
             .collect()
     }
 
-    /// Starts a batch over these requests, when no other batch runs. Dropping the turn undoes it.
+    /// Starts a batch over these requests, when no other batch runs. They may come from the inbox or
+    /// from a queue; the same place twice is one request. Dropping the turn undoes it.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where another turn took longer than 10 seconds.
     pub async fn take_turn(
         &self,
-        ids: impl IntoIterator<Item = InboxId>,
+        places: impl IntoIterator<Item = Place>,
     ) -> Result<Turn, StoreError> {
-        let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
+        let mut fresh: BTreeSet<Place> = places.into_iter().collect();
+        let (spools, seqs) = columns_of(&fresh);
         let mut tx = self.database.begin().await?;
         let head = sqlx::query_scalar!("SELECT seq FROM ledger_head FOR UPDATE")
             .fetch_one(&mut *tx)
@@ -104,31 +130,45 @@ impl RegistrarStore {
         // Read after the turn was taken, so it sees all that earlier turns applied. A mark and the
         // rows below it change places in one statement: each request is in exactly one of them.
         let rows = sqlx::query!(
-            "SELECT i.id AS \"id!\",
-                    (i.seq <= coalesce(s.applied_upto, 0) OR a.seq IS NOT NULL) AS \"applied!\"
-             FROM request_inbox i
-             LEFT JOIN spool s ON s.spool_id = i.spool_id
-             LEFT JOIN applied_request a ON a.spool_id = i.spool_id AND a.seq = i.seq
-             WHERE i.id = ANY($1)",
-            &ids,
+            "SELECT p.spool_id AS \"spool_id!\", p.seq AS \"seq!\"
+             FROM unnest($1::bytea[], $2::bigint[]) AS p (spool_id, seq)
+             LEFT JOIN spool s ON s.spool_id = p.spool_id
+             LEFT JOIN applied_request a ON a.spool_id = p.spool_id AND a.seq = p.seq
+             WHERE p.seq <= s.applied_upto OR a.seq IS NOT NULL",
+            &spools,
+            &seqs,
         )
         .fetch_all(&mut *tx)
         .await?;
-        let mut turn = Turn {
+        let mut repeated = Vec::with_capacity(rows.len());
+        for row in rows {
+            let place = Place {
+                spool_id: columns::id(&row.spool_id, "applied_request")?,
+                seq: columns::number(row.seq, "applied_request")?,
+            };
+            fresh.remove(&place);
+            repeated.push(place);
+        }
+        Ok(Turn {
             tx,
             head: columns::number(head, "ledger_head")?,
-            fresh: BTreeSet::new(),
-            repeated: Vec::new(),
-        };
-        for row in rows {
-            if row.applied {
-                turn.repeated.push(row.id);
-            } else {
-                turn.fresh.insert(InboxId(row.id));
-            }
-        }
-        Ok(turn)
+            fresh,
+            repeated,
+        })
     }
+}
+
+/// The two columns of these places.
+fn columns_of<'a>(places: impl IntoIterator<Item = &'a Place>) -> (Vec<Vec<u8>>, Vec<i64>) {
+    places
+        .into_iter()
+        .map(|place| {
+            (
+                place.spool_id.as_bytes().to_vec(),
+                columns::bigint(place.seq),
+            )
+        })
+        .unzip()
 }
 
 /// One batch: a transaction that holds the turn.
@@ -136,18 +176,18 @@ impl RegistrarStore {
 pub struct Turn {
     tx: Transaction<'static, Postgres>,
     head: u64,
-    fresh: BTreeSet<InboxId>,
-    repeated: Vec<i64>,
+    fresh: BTreeSet<Place>,
+    repeated: Vec<Place>,
 }
 
 impl Turn {
-    /// Those of the requests that are there still and were never applied.
+    /// Those of the requests that were never applied.
     #[must_use]
-    pub fn fresh(&self) -> &BTreeSet<InboxId> {
+    pub fn fresh(&self) -> &BTreeSet<Place> {
         &self.fresh
     }
 
-    /// How many of them were applied before: they leave the inbox without an effect.
+    /// How many of them were applied before: they have no effect again, and leave the inbox.
     #[must_use]
     pub fn repeated(&self) -> usize {
         self.repeated.len()
@@ -177,7 +217,7 @@ impl Turn {
         write::people(&mut self.tx, changes, now).await?;
         write::mails(&mut self.tx, changes, now).await?;
         ledger::append(&mut self.tx, self.head, &changes.ledger).await?;
-        write::inbox(&mut self.tx, changes, &self.repeated, now).await?;
+        requests::all(&mut self.tx, changes, &self.repeated, now).await?;
         Ok(self.tx.commit().await?)
     }
 }

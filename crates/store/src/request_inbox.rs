@@ -2,7 +2,7 @@
 
 use domain::{SpoolId, Timestamp};
 
-use crate::{Database, StoreError, columns};
+use crate::{Database, Place, StoreError, columns};
 
 /// Takes shipped requests. All that a web role may write about anybody.
 #[derive(Debug, Clone)]
@@ -21,6 +21,17 @@ pub struct InboxRow {
     pub stop: bool,
     /// The spool record's body and the spool's id (`FORMATS.md`, Requests).
     pub envelope: Vec<u8>,
+}
+
+impl InboxRow {
+    /// The place under which it is applied exactly once.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        Place {
+            spool_id: self.spool_id,
+            seq: self.seq,
+        }
+    }
 }
 
 impl Database {

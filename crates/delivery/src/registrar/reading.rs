@@ -6,7 +6,7 @@ use address_seal::Purpose;
 use domain::{AcceptedRequest, BoxId, EventId, Request, SpoolId, Timestamp};
 use spool::DecodeError;
 use spool::record::{Content, decode_envelope};
-use store::{Codes, InboxId, Waiting};
+use store::{Codes, InboxRow};
 
 use crate::Keys;
 
@@ -41,25 +41,25 @@ pub(super) enum Found {
 /// A waiting request, read.
 #[derive(Debug)]
 pub(super) struct Reading {
-    pub(super) id: InboxId,
+    pub(super) row: InboxRow,
     pub(super) found: Found,
 }
 
 /// Reads one request.
-pub(super) fn read(waiting: &Waiting, keys: &Keys) -> Reading {
+pub(super) fn read(row: InboxRow, keys: &Keys) -> Reading {
     Reading {
-        id: waiting.id,
-        found: found(waiting, keys),
+        found: found(&row, keys),
+        row,
     }
 }
 
-fn found(waiting: &Waiting, keys: &Keys) -> Found {
-    let envelope = match decode_envelope(&waiting.row.envelope) {
+fn found(row: &InboxRow, keys: &Keys) -> Found {
+    let envelope = match decode_envelope(&row.envelope) {
         Ok(envelope) => envelope,
         Err(DecodeError::Newer) => return Found::Later,
         Err(DecodeError::Undecodable(reason)) => return Found::Dead(reason),
     };
-    if (envelope.spool_id, envelope.seq) != (waiting.row.spool_id, waiting.row.seq) {
+    if (envelope.spool_id, envelope.seq) != (row.spool_id, row.seq) {
         return Found::Dead("it stands at another place than its envelope says");
     }
     match envelope.content {

@@ -8,7 +8,7 @@ use domain::{
     SubscriptionId, SuppressionCode, Timestamp, TokenKey,
 };
 
-use super::InboxId;
+use super::Place;
 
 /// The keyed codes of an address, and the generation of the keys that made them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -306,23 +306,28 @@ pub struct Known {
 }
 
 /// A request that cannot be applied, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dead {
     /// Which.
-    pub id: InboxId,
+    pub place: Place,
+    /// Whether it keeps the barrier closed until somebody has looked.
+    pub stop: bool,
     /// Why; nothing of the request itself.
     pub reason: &'static str,
+    /// What came, as it came.
+    pub envelope: Vec<u8>,
 }
 
 /// What a batch changes.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
     /// Applied, with or without effect.
-    pub applied: Vec<InboxId>,
+    pub applied: Vec<Place>,
     /// Not applicable, ever.
     pub dead: Vec<Dead>,
-    /// To be read by a newer version, and not looked at again before this moment.
-    pub later: Vec<(InboxId, Timestamp)>,
+    /// To be read by a newer version: where they wait in the inbox, they are not looked at again
+    /// before this moment.
+    pub later: Vec<(Place, Timestamp)>,
     /// New pending sign-ups.
     pub new_sign_ups: Vec<PendingSignUp>,
     /// Sign-ups that wait no longer.

@@ -4,18 +4,19 @@ use std::path::PathBuf;
 
 use domain::{BodyId, Timestamp};
 use sqlx::PgPool;
-use store::{ConnectSettings, Database, Host, StoreError};
+use store::{ConnectSettings, Database, Host, StoreError, Tls};
+use zeroize::Zeroizing;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 fn settings(host: Host, port: u16) -> ConnectSettings {
     ConnectSettings {
-        host,
-        port,
+        hosts: vec![(host, port)],
         user: "postgres".into(),
-        password: Some("hidden".into()),
+        password: Some(Zeroizing::new("hidden".into())),
         database: "letterbox".into(),
         max_connections: 2,
+        tls: Tls::Off,
     }
 }
 

@@ -42,15 +42,18 @@ async fn apply(database: &Database, left: &[u64]) {
     let registrar = database.registrar();
     let waiting = registrar.waiting(500, at(0)).await.unwrap();
     let turn = registrar
-        .take_turn(waiting.iter().map(|one| one.id))
+        .take_turn(waiting.iter().map(InboxRow::place))
         .await
         .unwrap();
     let mut changes = Changes::default();
-    for one in waiting.iter().filter(|one| turn.fresh().contains(&one.id)) {
-        if left.contains(&one.row.seq) {
-            changes.later.push((one.id, at(30)));
+    for one in waiting
+        .iter()
+        .filter(|one| turn.fresh().contains(&one.place()))
+    {
+        if left.contains(&one.seq) {
+            changes.later.push((one.place(), at(30)));
         } else {
-            changes.applied.push(one.id);
+            changes.applied.push(one.place());
         }
     }
     turn.finish(&changes, at(0)).await.unwrap();
@@ -94,11 +97,7 @@ async fn stops_come_first_and_a_row_that_is_there_stays(pool: PgPool) {
     other.envelope = vec![9];
     inbox.ship(&[other], at(0)).await.unwrap();
     let waiting = database.registrar().waiting(10, at(0)).await.unwrap();
-    let rows_read: Vec<_> = waiting.into_iter().map(|one| one.row).collect();
-    assert_eq!(
-        rows_read,
-        [rows[2].clone(), rows[0].clone(), rows[1].clone()]
-    );
+    assert_eq!(waiting, [rows[2].clone(), rows[0].clone(), rows[1].clone()]);
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
@@ -134,7 +133,7 @@ async fn the_mark_stops_at_a_gap(pool: PgPool) {
     inbox.ship(&[row(A, 5, false)], at(0)).await.unwrap();
     let registrar = database.registrar();
     let waiting = registrar.waiting(10, at(0)).await.unwrap();
-    let turn = registrar.take_turn([waiting[0].id]).await.unwrap();
+    let turn = registrar.take_turn([waiting[0].place()]).await.unwrap();
     assert!(turn.fresh().is_empty());
     assert_eq!(turn.repeated(), 1);
     turn.finish(&Changes::default(), at(0)).await.unwrap();
@@ -195,11 +194,13 @@ async fn a_dead_request_is_kept_whole_and_counts_as_applied(pool: PgPool) {
     inbox.ship(&[row(A, 1, true)], at(0)).await.unwrap();
     let registrar = database.registrar();
     let waiting = registrar.waiting(10, at(0)).await.unwrap();
-    let turn = registrar.take_turn([waiting[0].id]).await.unwrap();
+    let turn = registrar.take_turn([waiting[0].place()]).await.unwrap();
     let changes = Changes {
         dead: vec![Dead {
-            id: waiting[0].id,
+            place: waiting[0].place(),
+            stop: waiting[0].stop,
             reason: "unreadable",
+            envelope: waiting[0].envelope.clone(),
         }],
         ..Changes::default()
     };
@@ -221,7 +222,7 @@ async fn a_dropped_turn_changes_nothing_and_lets_the_next_one_in(pool: PgPool) {
         .unwrap();
     let registrar = database.registrar();
     let waiting = registrar.waiting(10, at(0)).await.unwrap();
-    drop(registrar.take_turn([waiting[0].id]).await.unwrap());
-    let turn = registrar.take_turn([waiting[0].id]).await.unwrap();
+    drop(registrar.take_turn([waiting[0].place()]).await.unwrap());
+    let turn = registrar.take_turn([waiting[0].place()]).await.unwrap();
     assert_eq!(turn.fresh().len(), 1);
 }
