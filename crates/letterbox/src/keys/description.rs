@@ -1,0 +1,54 @@
+//! What `letterbox keys show` says of a folder: numbers, states and public keys, never a secret.
+
+use std::path::Path;
+
+use data_encoding::HEXLOWER;
+
+use super::key_file::{Holder, Kind};
+use super::key_folder::{self, KeyFolder};
+use super::masters;
+
+/// The lines about the masters in this folder.
+pub(crate) fn of_masters(path: &Path) -> anyhow::Result<Vec<String>> {
+    of(path, Holder::Masters)
+}
+
+/// The lines about any folder that `keys new` or `keys split` made; whose it is comes first.
+pub(crate) fn of_any(path: &Path) -> anyhow::Result<Vec<String>> {
+    let holder = Holder::of(&key_folder::key_files(path)?);
+    let mut lines = vec![format!("folder       of {}", holder.folder_name())];
+    lines.extend(of(path, holder)?);
+    Ok(lines)
+}
+
+fn of(path: &Path, holder: Holder) -> anyhow::Result<Vec<String>> {
+    let folder = KeyFolder::read(path, holder)?;
+    let mut lines = vec![format!("body id      {}", folder.body_id()?)];
+    let newest = folder.generations.links;
+    for kid in 1..=newest {
+        let state = key_folder::state(kid, newest).label();
+        lines.push(format!("links        key id {kid}, {state}"));
+    }
+    if holder.may_hold(Kind::AddressMaster) || holder.may_hold(Kind::AddressIndex) {
+        lines.push(format!(
+            "addresses    generation 1 to {}",
+            folder.generations.address
+        ));
+    }
+    let newest = folder.generations.sealing;
+    let sealing = if holder.may_hold(Kind::SealingSecret) {
+        masters::sealing_keys(path, &folder)?
+            .into_iter()
+            .map(|key| (key.kid.0, key.public))
+            .collect()
+    } else if holder.may_hold(Kind::SealingPublic) {
+        vec![(newest, *folder.key(Kind::SealingPublic, newest)?)]
+    } else {
+        vec![]
+    };
+    for (kid, public) in sealing {
+        let public = HEXLOWER.encode(&public);
+        lines.push(format!("sealing      key id {kid}, public key {public}"));
+    }
+    Ok(lines)
+}

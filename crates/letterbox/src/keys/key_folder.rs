@@ -1,0 +1,272 @@
+//! Reading a folder of keys, strictly, and writing one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, File, FileType};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use data_encoding::HEXLOWER;
+use domain::{BodyId, KeyId, KeyState};
+use link_token::ClassKey;
+use service_runtime::secret_file::{self, SecretFileError};
+use zeroize::Zeroizing;
+
+use super::key_file::{Generations, Holder, KeyFile, Kind};
+use crate::failure::SettingsError;
+
+/// What a folder of keys holds, read and checked.
+pub(super) struct KeyFolder {
+    pub(super) generations: Generations,
+    values: BTreeMap<KeyFile, Zeroizing<Vec<u8>>>,
+}
+
+impl KeyFolder {
+    /// Reads all keys of a folder. A role's folder must hold its share and nothing else.
+    pub(super) fn read(path: &Path, holder: Holder) -> anyhow::Result<Self> {
+        check_folder(path, holder)?;
+        let mut found = BTreeSet::new();
+        for (name, file_type) in entries(path)? {
+            match KeyFile::from_name(&name).filter(|file| holder.may_hold(file.kind)) {
+                Some(file) => {
+                    ensure!(
+                        file_type.is_file(),
+                        SettingsError::new(format!(
+                            "{} is not a file of its own (a link, a folder): put the key itself there",
+                            path.join(&name).display()
+                        ))
+                    );
+                    found.insert(file);
+                }
+                // Operators have kept what they like beside the masters, a backup or a note; nothing
+                // of it is read.
+                None if holder == Holder::Masters => {}
+                None => return Err(foreign(path, holder, &name, file_type).into()),
+            }
+        }
+        let generations = Generations::of(&found);
+        let share = holder.files(generations);
+        if let Some(missing) = share.difference(&found).next() {
+            return Err(lacking(path, holder, *missing).into());
+        }
+        if let Some(stale) = found.difference(&share).next() {
+            return Err(SettingsError::new(format!(
+                "{} is of an older generation, which {} does not use any more: remove it",
+                path.join(stale.to_string()).display(),
+                holder.folder_name()
+            ))
+            .into());
+        }
+        let values = share
+            .into_iter()
+            .map(|file| Ok((file, read_value(path, holder, file)?)))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self {
+            generations,
+            values,
+        })
+    }
+
+    /// The bytes of a key.
+    pub(super) fn key(&self, kind: Kind, generation: u16) -> anyhow::Result<Zeroizing<[u8; 32]>> {
+        let value = self.value(KeyFile { kind, generation })?;
+        let mut bytes = Zeroizing::new([0; 32]);
+        ensure!(value.len() == bytes.len(), "{kind:?} has no 32 bytes");
+        bytes.copy_from_slice(value);
+        Ok(bytes)
+    }
+
+    /// The body that the keys are for.
+    pub(super) fn body_id(&self) -> anyhow::Result<BodyId> {
+        let file = KeyFile {
+            kind: Kind::BodyId,
+            generation: 0,
+        };
+        BodyId::try_from(&self.value(file)?[..]).context("a body id has 16 bytes")
+    }
+
+    /// All generations of a link class or of the return path, the newest current.
+    pub(super) fn class_keys(&self, kind: Kind) -> anyhow::Result<Vec<ClassKey>> {
+        let newest = self.generations.links;
+        (1..=newest)
+            .map(|generation| {
+                Ok(ClassKey {
+                    kid: KeyId(generation),
+                    bytes: self.key(kind, generation)?,
+                    state: state(generation, newest),
+                })
+            })
+            .collect()
+    }
+
+    fn value(&self, file: KeyFile) -> anyhow::Result<&Zeroizing<Vec<u8>>> {
+        self.values
+            .get(&file)
+            .with_context(|| format!("{file} is in no folder of this kind"))
+    }
+}
+
+/// The key files of a folder, by their names alone.
+pub(super) fn key_files(path: &Path) -> anyhow::Result<BTreeSet<KeyFile>> {
+    let names = entries(path)?;
+    Ok(names
+        .keys()
+        .filter_map(|name| KeyFile::from_name(name))
+        .collect())
+}
+
+/// The newest generation makes, older ones verify.
+pub(super) fn state(generation: u16, newest: u16) -> KeyState {
+    if generation == newest {
+        KeyState::Current
+    } else {
+        KeyState::Retired
+    }
+}
+
+fn check_folder(path: &Path, holder: Holder) -> anyhow::Result<()> {
+    let metadata = fs::metadata(path).map_err(|error| {
+        let remedy = match (error.kind(), holder) {
+            (io::ErrorKind::NotFound, Holder::Masters) => "name the folder of the masters",
+            (io::ErrorKind::NotFound, _) => {
+                "make it with `letterbox keys new` or `letterbox keys split`"
+            }
+            _ => "it must belong to the user that runs this",
+        };
+        SettingsError::new(format!("{}: {error}: {remedy}", path.display()))
+    })?;
+    ensure!(
+        metadata.is_dir(),
+        SettingsError::new(format!(
+            "{} is no folder: name the folder that holds the keys",
+            path.display()
+        ))
+    );
+    let mode = metadata.permissions().mode() & 0o7777;
+    // Whoever may write there could put a key of their own in the place of ours.
+    ensure!(
+        mode & 0o077 == 0,
+        SettingsError::new(format!(
+            "the key folder {0} is open to other users (mode {mode:04o}): run `chmod 700 {0}`",
+            path.display()
+        ))
+    );
+    Ok(())
+}
+
+/// Names and types, sorted by name so that a refusal is the same each time; links are not followed.
+fn entries(path: &Path) -> anyhow::Result<BTreeMap<String, FileType>> {
+    let cannot_read = |error: io::Error| {
+        SettingsError::new(format!(
+            "cannot read {}: {error}: it must belong to the user that runs this",
+            path.display()
+        ))
+    };
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(path).map_err(cannot_read)? {
+        let entry = entry.map_err(cannot_read)?;
+        found.insert(
+            entry.file_name().to_string_lossy().into_owned(),
+            entry.file_type().map_err(cannot_read)?,
+        );
+    }
+    Ok(found)
+}
+
+/// Why a role does not start with such a thing in its folder.
+fn foreign(path: &Path, holder: Holder, name: &str, file_type: FileType) -> SettingsError {
+    let role = holder.folder_name();
+    let shown = path.join(name).display().to_string();
+    if file_type.is_dir() && name == role {
+        return SettingsError::new(format!("{} holds the folders of all roles: give --keys {shown}", path.display()));
+    }
+    SettingsError::new(match KeyFile::from_name(name) {
+        Some(file) if file.kind.is_master() => format!(
+            "{shown} is a master key, which no role may hold: take it away from this machine, and give --keys a folder `{role}` that `letterbox keys split` made from the masters"
+        ),
+        Some(_) => format!(
+            "{shown} is a key that {role} may not hold: give --keys the folder `{role}` that `letterbox keys split` made, and nothing else in it"
+        ),
+        None => format!("{shown} is no key of {role}: keep nothing in this folder but its keys"),
+    })
+}
+
+fn lacking(path: &Path, holder: Holder, missing: KeyFile) -> SettingsError {
+    let remedy = match holder {
+        Holder::Masters => "put it back from your backup",
+        _ => "put it back from your backup, or make the folder anew with `letterbox keys split`",
+    };
+    SettingsError::new(format!("{} lacks {missing}: {remedy}", path.display()))
+}
+
+fn read_value(
+    folder: &Path,
+    holder: Holder,
+    file: KeyFile,
+) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let path = folder.join(file.to_string());
+    let text = secret_file::read(&path).map_err(|error| match error {
+        SecretFileError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            lacking(folder, holder, file)
+        }
+        SecretFileError::Unreadable { source, .. } => SettingsError::new(format!(
+            "cannot read {}: {source}: it must belong to the user that runs this",
+            path.display()
+        )),
+        other => SettingsError::new(other.to_string()),
+    })?;
+    let bytes = Zeroizing::new(HEXLOWER.decode(&text).unwrap_or_default());
+    ensure!(
+        bytes.len() == file.kind.length(),
+        SettingsError::new(format!(
+            "{} should be one line of {} lower-case hexadecimal digits: put it back from your backup",
+            path.display(),
+            file.kind.length() * 2
+        ))
+    );
+    Ok(bytes)
+}
+
+/// The body id alone, whoever's folder it is.
+pub(super) fn read_body_id(path: &Path) -> anyhow::Result<BodyId> {
+    let file = KeyFile {
+        kind: Kind::BodyId,
+        generation: 0,
+    };
+    let bytes = read_value(path, Holder::Deliver, file)?;
+    BodyId::try_from(&bytes[..]).context("a body id has 16 bytes")
+}
+
+/// A key file that is not there yet, on disk.
+pub(super) fn write_new(folder: &Path, file: KeyFile, bytes: &[u8]) -> anyhow::Result<()> {
+    let path = folder.join(file.to_string());
+    let line = Zeroizing::new(format!("{}\n", HEXLOWER.encode(bytes)));
+    let mut opened = File::options()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("cannot create {}", path.display()))?;
+    opened
+        .write_all(line.as_bytes())
+        .and_then(|()| opened.sync_all())
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A folder that is not there yet, for its owner only.
+pub(super) fn create_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(path: &Path) -> anyhow::Result<()> {
+    File::open(path)
+        .and_then(|opened| opened.sync_all())
+        .with_context(|| format!("cannot make {} durable", path.display()))
+}
+
+/// The folder that this path stands in.
+pub(super) fn parent_of(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(Path::new("/")).to_path_buf()
+}

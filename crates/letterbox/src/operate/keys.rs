@@ -1,0 +1,92 @@
+//! `letterbox keys new`, `keys split` and `keys show`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use nix::unistd::geteuid;
+use service_runtime::OsEntropy;
+
+use crate::cli::{DataOption, KeysCommand};
+use crate::data_folder::DataFolder;
+use crate::failure::SettingsError;
+use crate::keys::{description, masters, split};
+use crate::unprivileged;
+use crate::up::print_line;
+
+/// Runs the command.
+pub(crate) fn run(command: KeysCommand) -> anyhow::Result<()> {
+    match command {
+        KeysCommand::New { dir } => new(&dir),
+        KeysCommand::Split { dir, masters, data } => split(&dir, masters, &data),
+        KeysCommand::Show { keys, data } => show(keys.as_deref(), &data),
+    }
+}
+
+fn new(dir: &Path) -> anyhow::Result<()> {
+    split::write_new_keys(dir, &OsEntropy)?;
+    print_line(&format!("The keys of a new installation are in {}:", dir.display()));
+    print_line(&format!(
+        "  {}  makes all others: no role needs it. Keep it off the roles' machines, and a copy elsewhere.",
+        dir.join("masters").display()
+    ));
+    print_roles(dir);
+    Ok(())
+}
+
+fn split(dir: &Path, masters: Option<PathBuf>, data: &DataOption) -> anyhow::Result<()> {
+    let from = match masters {
+        Some(folder) => folder,
+        None => embedded_keys(data)?,
+    };
+    split::write(&masters::read(&from)?, dir)?;
+    print_line(&format!("The keys of {} are split:", from.display()));
+    print_roles(dir);
+    print_line(&format!("{} stays as it is.", from.display()));
+    Ok(())
+}
+
+/// The keys folder of an embedded installation.
+///
+/// Root reads it as root and does not become its owner, as other commands do: the owner could not
+/// write where root keeps the keys of roles, and should not own all of them.
+fn embedded_keys(data: &DataOption) -> anyhow::Result<PathBuf> {
+    let data = DataFolder::at(&data.folder())?;
+    let owner = data
+        .owner()
+        .with_context(|| format!("cannot look at {}", data.root().display()))?;
+    ensure!(
+        owner.is_some(),
+        SettingsError::new(format!(
+            "there is no installation in {}: name its folder with --data, or a folder of masters with --masters",
+            data.root().display()
+        ))
+    );
+    if !geteuid().is_root() {
+        unprivileged::become_owner(&data)?;
+    }
+    Ok(data.keys())
+}
+
+/// What to do with the folders of the roles.
+fn print_roles(dir: &Path) {
+    for role in ["intake", "unsubscribe", "deliver"] {
+        print_line(&format!(
+            "  {}  for `letterbox {role}`: give it to the user that runs it (chown -R) and move it there",
+            dir.join(role).display()
+        ));
+    }
+}
+
+fn show(keys: Option<&Path>, data: &DataOption) -> anyhow::Result<()> {
+    let lines = if let Some(folder) = keys {
+        description::of_any(folder)?
+    } else {
+        let data = DataFolder::at(&data.folder())?;
+        unprivileged::become_owner(&data)?;
+        description::of_masters(&data.keys())?
+    };
+    for line in lines {
+        print_line(&line);
+    }
+    Ok(())
+}
