@@ -2,14 +2,14 @@
 # shellcheck shell=bash
 
 # The programs behind Debian's wrappers: those insist on the user rabbitmq and on its folders.
-rabbitmq_programs=${LETTERBOX_DEV_RABBITMQ:-/usr/lib/rabbitmq/bin}
+rabbitmq_programs=${LETTERBOX_TEST_RABBITMQ:-/usr/lib/rabbitmq/bin}
 
 # The vhosts test-1 … test-16 are there for tests that want a broker to themselves.
 rabbitmq_vhosts=16
 
 install_rabbitmq() {
-    [ -z "${LETTERBOX_DEV_RABBITMQ:-}" ] || die "no rabbitmq-server in LETTERBOX_DEV_RABBITMQ=$LETTERBOX_DEV_RABBITMQ"
-    command -v apt-get >/dev/null || die "RabbitMQ 3.10 or newer is missing, and this is not Debian: install it, and name the folder of rabbitmq-server in LETTERBOX_DEV_RABBITMQ"
+    [ -z "${LETTERBOX_TEST_RABBITMQ:-}" ] || die "no rabbitmq-server in LETTERBOX_TEST_RABBITMQ=$LETTERBOX_TEST_RABBITMQ"
+    command -v apt-get >/dev/null || die "RabbitMQ 3.10 or newer is missing, and this is not Debian: install it, and name the folder of rabbitmq-server in LETTERBOX_TEST_RABBITMQ"
     say "RabbitMQ is missing: installing Debian's, without its own server"
     without_its_service rabbitmq-server apt_install rabbitmq-server
 }
@@ -36,6 +36,9 @@ as_rabbitmq() {
         RUNNING_UNDER_SYSTEMD=true \
         "$@"
 }
+
+# The name server of the same Erlang.
+epmd_program() { if [ -x "$rabbitmq_programs/epmd" ]; then echo "$rabbitmq_programs/epmd"; else command -v epmd; fi; }
 
 rabbitmq_port() { cat "$folder/rabbitmq.port" 2>/dev/null; }
 rabbitmq_pid() { cat "$folder/rabbitmq/node.pid" 2>/dev/null; }
@@ -85,16 +88,16 @@ rabbitmq_up() {
         return
     fi
     mkdir -p -m 700 "$home"
+    if epmd_runs; then end_process "$(epmd_pid)" TERM epmd; fi
     free_port 54430 "${LETTERBOX_DEV_AMQP_PORT:-}" >"$folder/rabbitmq.port"
     free_port $(($(rabbitmq_port) + 1)) >"$folder/rabbitmq.dist"
     free_port $(($(cat "$folder/rabbitmq.dist") + 1)) >"$folder/rabbitmq.epmd"
     rabbitmq_write
-    if epmd_runs; then end_process "$(epmd_pid)" TERM epmd; fi
     rm -f "$home/node.log" "$home/node.pid" "$home/epmd.pid"
     # A name server of our own, so that `down` knows what to end. setsid: Ctrl-C is not meant for them.
     # shellcheck disable=SC2016
     as_rabbitmq setsid sh -c 'echo $$ >"$HOME/epmd.pid"; exec "$@"' sh \
-        epmd -address 127.0.0.1 -port "$(cat "$folder/rabbitmq.epmd")" </dev/null >/dev/null 2>&1 &
+        "$(epmd_program)" -address 127.0.0.1 -port "$(cat "$folder/rabbitmq.epmd")" </dev/null >/dev/null 2>&1 &
     as_rabbitmq setsid "$rabbitmq_programs/rabbitmq-server" </dev/null >"$home/start.log" 2>&1 &
     local node=$! waited
     for waited in $(seq 600); do
