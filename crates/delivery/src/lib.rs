@@ -46,7 +46,9 @@ use address_open::{AddressKeys, Opener};
 use domain::{Clock, Entropy};
 use link_token::LinkKeys;
 use mail::Transport;
+use queue::Broker;
 use service_runtime::Shutdown;
+use service_runtime::admin::Check;
 use store::Database;
 
 use crate::registrar::Registrar;
@@ -91,20 +93,28 @@ pub enum StartError {
     },
 }
 
-/// Starts a worker on the tasks of `shutdown` and returns. The database may be away: everything
-/// waits for it, and what the journal knows is applied before anything is claimed.
+/// Starts a worker on the tasks of `shutdown` and returns what makes it ready. The database and the
+/// broker may be away: everything waits for the one and goes on without the other, and what the
+/// journal knows is applied before anything is claimed. Without a broker, requests come from the inbox
+/// and work from the tables.
 ///
 /// # Errors
 /// [`StartError`] where the `state_dir` is not ours to use.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is a thing of its own that only the binary can give"
+)]
 pub fn run(
     database: &Database,
+    broker: Option<&Broker>,
     keys: Keys,
     transport: Transport,
     settings: Settings,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     shutdown: &Shutdown,
-) -> Result<(), StartError> {
+) -> Result<Vec<Check>, StartError> {
+    let _ = broker;
     let keys = Arc::new(keys);
     let registrar = Registrar::new(
         database,
@@ -116,7 +126,7 @@ pub fn run(
     shutdown.spawn("registrar", registrar.run(shutdown.clone()));
     let task = shutdown.clone();
     shutdown.spawn("delivery", async move { worker.start(&task).await });
-    Ok(())
+    Ok(Vec::new())
 }
 
 /// Waits, or returns at once when the process is to stop.

@@ -1,0 +1,197 @@
+//! How many sign-ups a second the registrar takes from the inbox into committed rows: box opened,
+//! codes computed, consent, mail and outbox written.
+//!
+//! `LETTERBOX_BENCH_DATABASE=postgres://… cargo bench -p delivery --bench registrar [-- NUMBER]`: a
+//! database of a server that syncs to disk; its tables are made where they are missing, and rows are
+//! added. Without it nothing is measured.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Instant;
+
+use address_open::{AddressKeys, AddressMaster, Opener, generate_key_pair};
+use address_seal::{Purpose, Sealer};
+use delivery::Keys;
+use delivery::registrar::Registrar;
+use domain::{
+    Body, BodyId, Channel, Choice, Clock, EmailAddress, Entropy, EventId, KeyId, KeyState,
+    Language, LawfulBasis, Newsletter, Request, SignUp, Slug, SpoolId, Words,
+};
+use link_token::{LinkClass, LinkKeys, LinkMaster};
+use service_runtime::{OsEntropy, SystemClock};
+use sqlx::PgPool;
+use store::{Database, InboxRow, NewNewsletter};
+use zeroize::Zeroizing;
+
+const BODY: BodyId = BodyId::new([0xb0; 16]);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    #[expect(clippy::disallowed_methods, reason = "a bench has no settings")]
+    let Ok(url) = std::env::var("LETTERBOX_BENCH_DATABASE") else {
+        report("nothing measured: LETTERBOX_BENCH_DATABASE is not set");
+        return Ok(());
+    };
+    let number = std::env::args()
+        .find_map(|argument| argument.parse().ok())
+        .unwrap_or(20_000);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(measure(&url, number))
+}
+
+async fn measure(url: &str, number: u64) -> Result<(), Box<dyn Error>> {
+    let database = Database::from_pool(PgPool::connect(url).await?);
+    let bench = Bench::set_up(database).await?;
+    let rows = bench.sign_ups(number)?;
+    let started = Instant::now();
+    for part in rows.chunks(500) {
+        bench
+            .database
+            .sign_up_inbox()
+            .ship(part, SystemClock.now())
+            .await?;
+    }
+    report(&format!("shipped in {:?}", started.elapsed()));
+    let started = Instant::now();
+    while bench.registrar.apply_batch().await? > 0 {}
+    rate("inbox", number, started);
+    Ok(())
+}
+
+struct Bench {
+    database: Database,
+    registrar: Registrar,
+    sealer: Sealer,
+    choice: Choice,
+    spool: SpoolId,
+}
+
+impl Bench {
+    async fn set_up(database: Database) -> Result<Self, Box<dyn Error>> {
+        let now = SystemClock.now();
+        database.migrate(BODY, now).await?;
+        let spool = SpoolId::new(OsEntropy.sixteen());
+        database
+            .spools()
+            .register(spool, "intake", false, now)
+            .await?;
+        let desk = database.operator();
+        desk.set_body(&body(), now).await?;
+        desk.add_newsletter(&newsletter(), now).await?;
+        let catalogue = database.catalogue().read().await?;
+        let newsletter: &Newsletter = catalogue.open_newsletters().next().ok_or("none")?;
+        let notice = catalogue
+            .current_notice(newsletter, Language::En)
+            .ok_or("no notice")?;
+        let choice = Choice {
+            newsletter: newsletter.number,
+            notice: notice.hash,
+        };
+        let pair = generate_key_pair()?;
+        let sealer = Sealer::new(BODY, KeyId(1), pair.public)?;
+        let links = |class| {
+            let master = LinkMaster {
+                kid: KeyId(1),
+                bytes: Zeroizing::new([9; 32]),
+                state: KeyState::Current,
+            };
+            LinkKeys::derive(class, BODY, &[master])
+        };
+        let keys = Keys {
+            opener: Opener::new(BODY, vec![(KeyId(1), pair.secret)]),
+            address: AddressKeys::derive(BODY, &[AddressMaster::new(Zeroizing::new([7; 32]))])?,
+            leave: links(LinkClass::Leave)?,
+            join: links(LinkClass::Join)?,
+        };
+        let registrar = Registrar::new(
+            &database,
+            Arc::new(keys),
+            Arc::new(SystemClock),
+            Arc::new(OsEntropy),
+        );
+        Ok(Self {
+            database,
+            registrar,
+            sealer,
+            choice,
+            spool,
+        })
+    }
+
+    /// So many new people's sign-ups, as intake's spool has them.
+    fn sign_ups(&self, number: u64) -> Result<Vec<InboxRow>, Box<dyn Error>> {
+        (1..=number)
+            .map(|seq| {
+                let event_id = EventId::new(OsEntropy.sixteen());
+                let name = data_encoding::HEXLOWER.encode(&OsEntropy.sixteen()[..8]);
+                let address = EmailAddress::parse(&format!("{name}@residents.example"))?;
+                let sealed = self
+                    .sealer
+                    .seal(&address, Purpose::Subscriber, event_id.into())?;
+                let request = Request::SignUp(SignUp {
+                    sealed,
+                    choices: vec![self.choice],
+                    language: Language::En,
+                    origin: Some("https://www.example.gov.uk".into()),
+                    channel: Channel::Web,
+                    wording: Some([3; 32]),
+                });
+                let body = spool::record::encode_body(seq, event_id, SystemClock.now(), &request);
+                Ok(InboxRow {
+                    spool_id: self.spool,
+                    seq,
+                    stop: false,
+                    envelope: spool::record::envelope(&body, self.spool),
+                })
+            })
+            .collect()
+    }
+}
+
+fn rate(from: &str, number: u64, started: Instant) {
+    let seconds = started.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "far from 2^52")]
+    let rate = number as f64 / seconds;
+    report(&format!(
+        "{from}: {number} sign-ups in {seconds:.2} s = {rate:.0}/s"
+    ));
+}
+
+#[expect(clippy::print_stdout, reason = "a bench's report")]
+fn report(line: &str) {
+    println!("{line}");
+}
+
+fn words(text: &str) -> Words {
+    Words {
+        en: text.to_owned(),
+        cy: None,
+    }
+}
+
+fn body() -> Body {
+    Body {
+        name: words("Example Council"),
+        dpo_email: "dpo@example.gov.uk".into(),
+        dpo_post: vec!["County Hall".into()],
+        regulator_name: words("Information Commissioner's Office"),
+        regulator_url: "https://ico.org.uk/make-a-complaint/".into(),
+        colour: "#004b5a".into(),
+        reply_to: "news@example.gov.uk".into(),
+    }
+}
+
+fn newsletter() -> NewNewsletter {
+    NewNewsletter {
+        slug: Slug::parse("council-news").unwrap_or_else(|_| unreachable!("a fixed name")),
+        name: words("Council news"),
+        summary: words("What the council decided."),
+        frequency: words("once a month"),
+        sender_address: "news@news.example.gov.uk".into(),
+        languages: vec![Language::En],
+        retention_days: 30,
+        lawful_basis: LawfulBasis::Consent,
+        open: true,
+    }
+}
