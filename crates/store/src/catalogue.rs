@@ -1,4 +1,5 @@
-//! Reads the catalogue: the body, its newsletters and every notice that was ever shown.
+//! Reads the catalogue: the body, its newsletters and every notice that was ever shown; through views,
+//! which are all that a web role may read.
 
 use domain::{
     Body, Catalogue, Language, LawfulBasis, Newsletter, NewsletterNumber, Notice, NoticeHash, Slug,
@@ -47,9 +48,11 @@ impl CatalogueReader {
 
 pub(crate) async fn body(connection: &mut PgConnection) -> Result<Option<Body>, StoreError> {
     let row = sqlx::query!(
-        "SELECT name_en, name_cy, dpo_email, dpo_post, regulator_name_en, regulator_name_cy,
-                regulator_url, colour, reply_to
-         FROM body"
+        "SELECT name_en AS \"name_en!\", name_cy, dpo_email AS \"dpo_email!\",
+                dpo_post AS \"dpo_post!\", regulator_name_en AS \"regulator_name_en!\",
+                regulator_name_cy, regulator_url AS \"regulator_url!\", colour AS \"colour!\",
+                reply_to AS \"reply_to!\"
+         FROM catalogue_body"
     )
     .fetch_optional(connection)
     .await?;
@@ -69,9 +72,12 @@ pub(crate) async fn newsletters(
 ) -> Result<Vec<Newsletter>, StoreError> {
     const TABLE: &str = "newsletter";
     let rows = sqlx::query!(
-        "SELECT id, slug, name_en, name_cy, summary_en, summary_cy, frequency_en, frequency_cy,
-                sender_address, languages, retention_days, lawful_basis, open
-         FROM newsletter ORDER BY id"
+        "SELECT id AS \"id!\", slug AS \"slug!\", name_en AS \"name_en!\", name_cy,
+                summary_en AS \"summary_en!\", summary_cy, frequency_en AS \"frequency_en!\",
+                frequency_cy, sender_address AS \"sender_address!\",
+                languages AS \"languages!\", retention_days AS \"retention_days!\",
+                lawful_basis AS \"lawful_basis!\", open AS \"open!\"
+         FROM catalogue_newsletter ORDER BY id"
     )
     .fetch_all(connection)
     .await?;
@@ -100,8 +106,10 @@ pub(crate) async fn newsletters(
 async fn notices(connection: &mut PgConnection) -> Result<Vec<Notice>, StoreError> {
     const TABLE: &str = "notice";
     let rows = sqlx::query!(
-        "SELECT hash, newsletter_id, language, version, text, published_at, superseded_at
-         FROM notice ORDER BY newsletter_id, language, version"
+        "SELECT hash AS \"hash!\", newsletter_id AS \"newsletter_id!\",
+                language AS \"language!\", version AS \"version!\", text AS \"text!\",
+                published_at AS \"published_at!\", superseded_at
+         FROM catalogue_notice ORDER BY newsletter_id, language, version"
     )
     .fetch_all(connection)
     .await?;

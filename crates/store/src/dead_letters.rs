@@ -49,7 +49,7 @@ impl DeadLetters {
     /// Those of the database.
     pub async fn list(&self) -> Result<Vec<DeadLetter>, StoreError> {
         sqlx::query!(
-            "SELECT id, stop, reason, octet_length(envelope) AS \"bytes!\", died_at, spool_id, seq
+            "SELECT id, stop, reason, bytes, died_at, spool_id, seq
              FROM dead_request WHERE seen_at IS NULL ORDER BY id LIMIT 10000"
         )
         .fetch_all(&self.database.pool)

@@ -34,6 +34,11 @@ pub enum StoreError {
     /// The database has no tables yet: they are made by `letterbox migrate`.
     #[error("the database has no tables yet: run `letterbox migrate` on it")]
     NotMigrated(#[source] Option<sqlx::Error>),
+    /// The cluster has not the roles that rights are granted to, and this user may not make them.
+    #[error(
+        "the database server has not Letterbox's roles yet: run deploy/postgres/roles.sql on it as a superuser, then this again"
+    )]
+    RolesMissing,
     /// The database does not let this user in, or is not there under this name.
     #[error(
         "the database does not let us in: check the user, its password, the database's name and pg_hba.conf"
@@ -46,7 +51,9 @@ pub enum StoreError {
     Forbidden(#[source] sqlx::Error),
     /// A statement and the tables do not fit together, or a library failed: a fault of this program
     /// or a half-done upgrade.
-    #[error("the database and this program do not fit together")]
+    #[error(
+        "the database and this program do not fit together: after an upgrade, run `letterbox migrate`"
+    )]
     Unexpected(#[source] sqlx::Error),
 }
 

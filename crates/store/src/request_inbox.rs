@@ -58,13 +58,15 @@ impl RequestInbox {
         let seqs: Vec<i64> = rows.iter().map(|row| columns::bigint(row.seq)).collect();
         let stops: Vec<bool> = rows.iter().map(|row| row.stop).collect();
         let envelopes: Vec<Vec<u8>> = rows.iter().map(|row| row.envelope.clone()).collect();
+        // No conflict target: naming columns would need the right to read them, which a web role
+        // has not.
         sqlx::query!(
             "INSERT INTO request_inbox (spool_id, seq, stop, envelope, received_at)
              SELECT row.spool_id, row.seq, row.stop, row.envelope, $5
              FROM unnest($1::bytea[], $2::bigint[], $3::boolean[], $4::bytea[])
                   WITH ORDINALITY AS row (spool_id, seq, stop, envelope, place)
              ORDER BY row.place
-             ON CONFLICT (spool_id, seq) DO NOTHING",
+             ON CONFLICT DO NOTHING",
             &spools,
             &seqs,
             &stops,

@@ -1,5 +1,8 @@
 //! The spools of web roles, as the barrier sees them: how far each is applied, whether it still
 //! reports, and how old its oldest waiting stop is (`DESIGN.md` 2, Barrier).
+//!
+//! A web role has no right to this table: two functions of the migrations write its own row for it,
+//! which it names by the 16 random bytes of its spool's id.
 
 use domain::{SpoolId, Timestamp};
 
@@ -29,6 +32,8 @@ impl SpoolTable {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]: try again later; the role works without.
+    /// [`StoreError::Forbidden`] where the database user does not act for `role`, or the spool
+    /// belongs to another one.
     pub async fn register(
         &self,
         spool_id: SpoolId,
@@ -37,11 +42,7 @@ impl SpoolTable {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let applied_upto = sqlx::query_scalar!(
-            "INSERT INTO spool (spool_id, role, holds_stops, moved_at) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (spool_id) DO UPDATE SET
-                 role = EXCLUDED.role, holds_stops = EXCLUDED.holds_stops,
-                 moved_at = EXCLUDED.moved_at, counter = spool.counter + 1
-             RETURNING applied_upto",
+            "SELECT spool_register($1, $2, $3, $4) AS \"applied_upto!\"",
             spool_id.as_bytes(),
             role,
             holds_stops,
@@ -65,15 +66,12 @@ impl SpoolTable {
         now: Timestamp,
     ) -> Result<Option<u64>, StoreError> {
         let applied_upto = sqlx::query_scalar!(
-            "WITH tick AS (UPDATE installation SET tick = tick + 1)
-             UPDATE spool SET counter = counter + 1, moved_at = $2, oldest_stop_at = $3
-             WHERE spool_id = $1
-             RETURNING applied_upto",
+            "SELECT spool_beat($1, $2, $3)",
             spool_id.as_bytes(),
-            columns::moment(now),
             oldest_stop.map(columns::moment),
+            columns::moment(now),
         )
-        .fetch_optional(&self.database.pool)
+        .fetch_one(&self.database.pool)
         .await?;
         applied_upto
             .map(|upto| columns::number(upto, TABLE))
