@@ -120,6 +120,12 @@ rabbitmq_down() {
     if epmd_runs; then end_process "$(epmd_pid)" TERM epmd; fi
 }
 
+# rabbitmqctl for this node: its name, cookie and ports are not the usual ones.
+rabbitmq_rabbitmqctl() {
+    rabbitmq_runs || die "RabbitMQ does not run: deploy/dev/services up"
+    as_rabbitmq "$rabbitmq_programs/rabbitmqctl" "$@"
+}
+
 rabbitmq_env() {
     rabbitmq_runs || die "RabbitMQ does not run: deploy/dev/services up"
     echo "export LETTERBOX_TEST_BROKER=amqp://guest:guest@127.0.0.1:$(rabbitmq_port)"
