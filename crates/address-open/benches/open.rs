@@ -1,0 +1,36 @@
+//! Opening a sealed address: `cargo bench -p address-open`.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use address_open::{Opener, generate_key_pair};
+use address_seal::{Purpose, Sealer};
+use domain::{BodyId, BoxId, EmailAddress, KeyId};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let body = BodyId::new([7; 16]);
+    let pair = generate_key_pair()?;
+    let address = EmailAddress::parse("rhian.resident+news@post.example.org")?;
+    let box_id = BoxId::new([3; 16]);
+    let sealed =
+        Sealer::new(body, KeyId(1), pair.public)?.seal(&address, Purpose::Subscriber, box_id)?;
+    let opener = Opener::new(body, vec![(KeyId(1), pair.secret)]);
+    time("open a sealed address", || {
+        black_box(opener.open(black_box(&sealed), Purpose::Subscriber, box_id)).is_ok()
+    });
+    Ok(())
+}
+
+/// Prints the time of a call: the median of five samples.
+#[expect(clippy::print_stdout, reason = "a bench prints its result")]
+fn time(what: &str, mut works: impl FnMut() -> bool) {
+    const CALLS: u32 = 5_000;
+    let mut samples: [Duration; 5] = std::array::from_fn(|_| {
+        let began = Instant::now();
+        assert!((0..CALLS).all(|_| works()), "{what}");
+        began.elapsed() / CALLS
+    });
+    samples.sort_unstable();
+    println!("{what:<32}{:>10} ns", samples[2].as_nanos());
+}
