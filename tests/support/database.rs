@@ -151,10 +151,6 @@ impl Letterbox {
             .stdin(Stdio::null())
             .output()
             .with_context(|| program.display().to_string())?;
-        Ok(Ended {
-            code: ended.status.code(),
-            out: String::from_utf8_lossy(&ended.stdout).into_owned(),
-            err: String::from_utf8_lossy(&ended.stderr).into_owned(),
-        })
+        Ok(ended.into())
     }
 }

@@ -5,7 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{Mailbox, Web, letterbox_binary, wait_for, wait_until};
+use crate::{Mailbox, Site, Web, issue_files, letterbox_binary, wait_for, wait_until};
 
 const START: Duration = Duration::from_mins(2);
 pub(crate) const STOP: Duration = Duration::from_secs(40);
@@ -46,6 +46,16 @@ impl Ended {
             self.err
         );
         Ok(self.out)
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
     }
 }
 
@@ -162,9 +172,8 @@ impl Letterbox {
             "it stopped with {status}: {}",
             self.log()?
         );
-        for left in fs::read_dir(self.folder.path().join(TEMPORARY))? {
-            bail!("it left {} behind", left?.path().display());
-        }
+        let left = fs::read_dir(self.folder.path().join(TEMPORARY))?.next();
+        ensure!(left.is_none(), "it left a temporary file: {left:?}");
         Ok(())
     }
 
@@ -240,11 +249,7 @@ impl Letterbox {
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .output()?;
-        Ok(Ended {
-            code: ended.status.code(),
-            out: String::from_utf8_lossy(&ended.stdout).into_owned(),
-            err: String::from_utf8_lossy(&ended.stderr).into_owned(),
-        })
+        Ok(ended.into())
     }
 
     /// Writes a file of the story beside the data and gives its path as text.
@@ -252,9 +257,7 @@ impl Letterbox {
     /// # Errors
     /// It cannot be written.
     pub fn write(&self, name: &str, text: &str) -> Result<String> {
-        let path = self.folder.path().join(name);
-        fs::write(&path, text)?;
-        Ok(path.to_string_lossy().into_owned())
+        issue_files::write(self.folder.path(), name, text)
     }
 
     /// Sends an issue with this subject and text, the same in both languages, to `council-news`, and
@@ -263,7 +266,8 @@ impl Letterbox {
     /// # Errors
     /// It was refused.
     pub fn send_issue(&self, subject: &str, markdown: &str) -> Result<String> {
-        self.issue_send(subject, markdown, &[])
+        let words = |words: &[&str]| self.command(words);
+        issue_files::send(self.folder.path(), (subject, markdown), &[], words)
     }
 
     /// The same, without waiting for its end.
@@ -271,23 +275,13 @@ impl Letterbox {
     /// # Errors
     /// It was refused.
     pub fn hand_over_issue(&self, subject: &str, markdown: &str) -> Result<String> {
-        self.issue_send(subject, markdown, &["--no-wait"])
-    }
-
-    fn issue_send(&self, subject: &str, markdown: &str, options: &[&str]) -> Result<String> {
-        let [english, welsh] = self.issue_files(subject, markdown)?;
-        let words = [
-            "issue",
-            "send",
-            &english,
-            "--welsh",
-            &welsh,
-            "--newsletter",
-            "council-news",
-        ];
-        self.command(&[&words, options].concat())?
-            .ok()
-            .with_context(|| format!("sending {subject}"))
+        let words = |words: &[&str]| self.command(words);
+        issue_files::send(
+            self.folder.path(),
+            (subject, markdown),
+            &["--no-wait"],
+            words,
+        )
     }
 
     /// The two files of such an issue.
@@ -295,14 +289,17 @@ impl Letterbox {
     /// # Errors
     /// They cannot be written.
     pub fn issue_files(&self, subject: &str, markdown: &str) -> Result<[String; 2]> {
-        let file = |name: &str, subject: &str| {
-            let head = format!("subject: {subject}\npreheader: What {subject} is about\n");
-            self.write(name, &format!("---\n{head}---\n\n{markdown}\n"))
-        };
-        Ok([
-            file("issue.md", subject)?,
-            file("issue.cy.md", &format!("{subject} (Cymraeg)"))?,
-        ])
+        issue_files::issue_files(self.folder.path(), subject, markdown)
+    }
+}
+
+impl Site for Letterbox {
+    fn web(&self) -> Web {
+        self.web()
+    }
+
+    fn mailbox(&self) -> Mailbox {
+        self.mailbox()
     }
 }
 
@@ -329,7 +326,7 @@ impl Drop for Letterbox {
     }
 }
 
-fn pid_of(process: &Child) -> Result<Pid> {
+pub(crate) fn pid_of(process: &Child) -> Result<Pid> {
     Ok(Pid::from_raw(i32::try_from(process.id())?))
 }
 

@@ -5,6 +5,13 @@
 //! | --- | --- |
 //! | `letterbox` | a `letterbox up` of its own, on a free port and in a folder of its own |
 //! | `database` | its private PostgreSQL: looked into, stopped, started |
+//! | `roles`, `role_process` | an installation of separate roles, each process killed and started by itself |
+//! | `front` | what stands before the web roles |
+//! | `postgres_node` | its PostgreSQL, with a login for each role |
+//! | `broker_node`, `vhost` | a RabbitMQ node: stopped, killed, wiped; its queues looked at and spoilt |
+//! | `server_user` | who such a server runs as |
+//! | `fault_proxy` | a line that is cut, refused, or half-open |
+//! | `issue_files` | the files of an issue |
 //! | `binary` | where the program under test is, built once |
 //! | `web` | an HTTP client that follows nothing and keeps nothing, and one that sends any bytes |
 //! | `form` | reads the forms and texts of a page |
@@ -21,26 +28,43 @@
 //! handle is dropped the program gets `SIGTERM`, and its folder goes.
 
 mod binary;
+mod broker_node;
 mod browser;
 mod database;
+mod fault_proxy;
 mod form;
+mod front;
+mod issue_files;
 mod letterbox;
 mod mailbox;
+mod postgres_node;
 mod resident;
+mod role_process;
+mod roles;
 mod scan;
 mod seed;
+mod server_user;
 mod smtp_sink;
+mod vhost;
 mod wait;
 mod web;
 
 pub use binary::{letterbox_binary, repository};
+pub use broker_node::{BrokerNode, Vhost};
 pub use browser::Browser;
+pub use fault_proxy::{FaultProxy, Line};
 pub use form::{Form, forms, text_of};
 pub use letterbox::{Ended, Letterbox};
 pub use mailbox::{Mail, Mailbox, SecondReading, read_by_python};
-pub use resident::{Resident, confirm_link, sign_up_form, token_of, unsubscribe_link, url_path};
+pub use postgres_node::PostgresNode;
+pub use resident::{
+    Resident, Site, confirm_link, sign_up_form, token_of, unsubscribe_link, url_path,
+};
+pub use role_process::RoleProcess;
+pub use roles::{Roles, RolesPlan};
 pub use scan::{Finding, Scan, plant_every_disguise};
 pub use seed::Seed;
 pub use smtp_sink::{Rule, SmtpSink, Transcript};
+pub use vhost::Message;
 pub use wait::{DEADLINE, wait_for, wait_until};
 pub use web::{Answer, Web, raw_exchange, urlencoded};

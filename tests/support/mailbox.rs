@@ -153,15 +153,22 @@ pub fn read_by_python(bytes: &[u8]) -> Result<SecondReading> {
     Ok(SecondReading(serde_json::from_slice(&ended.stdout)?))
 }
 
-/// A folder of caught mail.
+/// Folders of caught mail. Each worker has one to itself, so that a second copy by another worker
+/// would be a second file.
 #[derive(Debug, Clone)]
-pub struct Mailbox(PathBuf);
+pub struct Mailbox(Vec<PathBuf>);
 
 impl Mailbox {
-    /// The mailbox in this folder.
+    /// The mailbox in this folder; one that is not there yet is empty.
     #[must_use]
-    pub const fn at(folder: PathBuf) -> Self {
-        Self(folder)
+    pub fn at(folder: PathBuf) -> Self {
+        Self(vec![folder])
+    }
+
+    /// The mailbox in these folders.
+    #[must_use]
+    pub const fn at_all(folders: Vec<PathBuf>) -> Self {
+        Self(folders)
     }
 
     /// All messages, in the order in which they came.
@@ -169,14 +176,18 @@ impl Mailbox {
     /// # Errors
     /// A file that is no message.
     pub fn all(&self) -> Result<Vec<Mail>> {
-        let mut paths: Vec<PathBuf> = std::fs::read_dir(&self.0)?
-            .map(|entry| Ok(entry?.path()))
-            .filter(|path| {
-                path.as_ref()
-                    .is_ok_and(|path| path.extension().is_some_and(|end| end == "eml"))
-                    || path.is_err()
-            })
-            .collect::<Result<_>>()?;
+        let mut paths: Vec<PathBuf> = Vec::new();
+        for folder in &self.0 {
+            if !folder.exists() {
+                continue;
+            }
+            for entry in std::fs::read_dir(folder)? {
+                let path = entry?.path();
+                if path.extension().is_some_and(|end| end == "eml") {
+                    paths.push(path);
+                }
+            }
+        }
         let age = |path: &PathBuf| path.metadata().and_then(|about| about.modified()).ok();
         paths.sort_by_cached_key(|path| (age(path), path.clone()));
         paths

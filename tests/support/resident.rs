@@ -2,7 +2,16 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{Form, Letterbox, Mail, forms, text_of};
+use crate::{Form, Mail, Mailbox, Web, forms, text_of};
+
+/// Where residents go: an installation of any kind.
+pub trait Site {
+    /// A client for its pages.
+    fn web(&self) -> Web;
+
+    /// Its caught mail.
+    fn mailbox(&self) -> Mailbox;
+}
 
 /// A person with an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +33,9 @@ impl Resident {
     ///
     /// # Errors
     /// The page has no such form, or the answer is no 303.
-    pub fn sign_up(&self, letterbox: &Letterbox) -> Result<()> {
-        let form = sign_up_form(letterbox)?.with("email", &self.email);
-        let answer = letterbox.web().post_form(&form.action, &form.pairs())?;
+    pub fn sign_up(&self, site: &impl Site) -> Result<()> {
+        let form = sign_up_form(site)?.with("email", &self.email);
+        let answer = site.web().post_form(&form.action, &form.pairs())?;
         ensure!(
             answer.status == 303,
             "signing up: {} {}",
@@ -40,24 +49,24 @@ impl Resident {
     ///
     /// # Errors
     /// No mail came, or the button did not work.
-    pub fn confirm(&self, letterbox: &Letterbox) -> Result<()> {
-        self.confirm_by(letterbox, &letterbox.mailbox().wait_for(&self.email, "")?)
+    pub fn confirm(&self, site: &impl Site) -> Result<()> {
+        self.confirm_by(site, &site.mailbox().wait_for(&self.email, "")?)
     }
 
     /// Presses the button behind the link of this mail.
     ///
     /// # Errors
     /// The mail has no link, or the button did not work.
-    pub fn confirm_by(&self, letterbox: &Letterbox, mail: &Mail) -> Result<()> {
-        self.press(letterbox, &confirm_link(mail)?, "/confirm/")
+    pub fn confirm_by(&self, site: &impl Site, mail: &Mail) -> Result<()> {
+        self.press(site, &confirm_link(mail)?, "/confirm/")
     }
 
     /// Opens a page and presses the button of its first form that posts to this path.
     ///
     /// # Errors
     /// Page or button did not work.
-    pub fn press(&self, letterbox: &Letterbox, link: &str, path: &str) -> Result<()> {
-        let web = letterbox.web();
+    pub fn press(&self, site: &impl Site, link: &str, path: &str) -> Result<()> {
+        let web = site.web();
         let page = web.get(link)?;
         ensure!(
             page.status == 200,
@@ -83,9 +92,9 @@ impl Resident {
     ///
     /// # Errors
     /// Any step failed.
-    pub fn join(&self, letterbox: &Letterbox) -> Result<()> {
-        self.sign_up(letterbox)?;
-        self.confirm(letterbox)
+    pub fn join(&self, site: &impl Site) -> Result<()> {
+        self.sign_up(site)?;
+        self.confirm(site)
     }
 }
 
@@ -93,8 +102,8 @@ impl Resident {
 ///
 /// # Errors
 /// The page has no such form.
-pub fn sign_up_form(letterbox: &Letterbox) -> Result<Form> {
-    let page = letterbox.web().get("/newsletters/council-news?lang=en")?;
+pub fn sign_up_form(site: &impl Site) -> Result<Form> {
+    let page = site.web().get("/newsletters/council-news?lang=en")?;
     ensure!(
         page.status == 200,
         "the hosted page: {} {}",

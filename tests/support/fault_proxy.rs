@@ -1,0 +1,216 @@
+//! A TCP proxy between two parts that can break the line in every way a network does: cut it, refuse
+//! it, or swallow every byte while both ends believe that they are connected. Plain threads.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+
+/// What happens to bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Line {
+    /// They pass.
+    Pass = 0,
+    /// They vanish both ways, of old and new connections, and no end is told (a half-open line).
+    Swallow = 1,
+    /// What clients send vanishes; what the server sends arrives.
+    SwallowRequests = 2,
+    /// What the server sends vanishes; what clients send arrives.
+    SwallowReplies = 3,
+    /// Every new connection is closed at once.
+    Refuse = 4,
+}
+
+#[derive(Debug)]
+struct Desk {
+    target: SocketAddr,
+    line: AtomicU8,
+    closing: AtomicBool,
+    open: Mutex<Vec<TcpStream>>,
+}
+
+/// The proxy; it stops when dropped.
+#[derive(Debug)]
+pub struct FaultProxy {
+    port: u16,
+    desk: Arc<Desk>,
+    acceptor: Option<std::thread::JoinHandle<()>>,
+}
+
+impl FaultProxy {
+    /// A proxy on a free port before this port of loopback.
+    ///
+    /// # Errors
+    /// There is no port.
+    pub fn before(port: u16) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let own_port = listener.local_addr()?.port();
+        let desk = Arc::new(Desk {
+            target: SocketAddr::from(([127, 0, 0, 1], port)),
+            line: AtomicU8::new(Line::Pass as u8),
+            closing: AtomicBool::new(false),
+            open: Mutex::new(Vec::new()),
+        });
+        let shared = Arc::clone(&desk);
+        let acceptor = std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if shared.closing.load(Ordering::SeqCst) {
+                    break;
+                }
+                if shared.line() == Line::Refuse as u8 {
+                    continue; // dropped, which closes it
+                }
+                // A target that is away closes the client's connection, as a real one would.
+                let _ = Desk::connect(&shared, client);
+            }
+        });
+        Ok(Self {
+            port: own_port,
+            desk,
+            acceptor: Some(acceptor),
+        })
+    }
+
+    /// Its port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on.
+    pub fn set(&self, line: Line) {
+        self.desk.line.store(line as u8, Ordering::SeqCst);
+    }
+
+    /// Cuts every open connection.
+    pub fn cut(&self) {
+        for stream in self.desk.lock().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.desk.lock().len() / 2
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.desk.closing.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(("127.0.0.1", self.port)); // wakes the acceptor
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+        self.cut();
+    }
+}
+
+impl Desk {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<TcpStream>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self) -> u8 {
+        self.line.load(Ordering::SeqCst)
+    }
+
+    fn connect(desk: &Arc<Self>, client: TcpStream) -> std::io::Result<()> {
+        let server = TcpStream::connect_timeout(&desk.target, Duration::from_secs(5))?;
+        for stream in [&client, &server] {
+            stream.set_nodelay(true)?;
+            desk.lock().push(stream.try_clone()?);
+        }
+        let ways = [
+            (
+                client.try_clone()?,
+                server.try_clone()?,
+                Line::SwallowRequests,
+            ),
+            (server, client, Line::SwallowReplies),
+        ];
+        for (from, to, swallowed_by) in ways {
+            let desk = Arc::clone(desk);
+            std::thread::spawn(move || desk.carry(from, to, swallowed_by));
+        }
+        Ok(())
+    }
+
+    /// One way of one connection, until either end closes it.
+    fn carry(&self, mut from: TcpStream, mut to: TcpStream, swallowed_by: Line) {
+        let mut buffer = vec![0; 16 * 1024];
+        while let Ok(length) = from.read(&mut buffer) {
+            let line = self.line();
+            let swallowed = line == Line::Swallow as u8 || line == swallowed_by as u8;
+            if length == 0 {
+                // A half-open line does not carry the end either: the other end stays connected.
+                if swallowed {
+                    return;
+                }
+                break;
+            }
+            if !swallowed && to.write_all(&buffer[..length]).is_err() {
+                break;
+            }
+        }
+        for stream in [&from, &to] {
+            let ends = [stream.local_addr().ok(), stream.peer_addr().ok()];
+            self.lock()
+                .retain(|open| [open.local_addr().ok(), open.peer_addr().ok()] != ends);
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that answers every byte with itself.
+    fn echo() -> u16 {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                std::thread::spawn(move || {
+                    let mut byte = [0];
+                    while stream.read_exact(&mut byte).is_ok() {
+                        let _ = stream.write_all(&byte);
+                    }
+                });
+            }
+        });
+        port
+    }
+
+    fn comes_back(stream: &mut TcpStream, byte: u8) -> bool {
+        let mut answer = [0];
+        stream.write_all(&[byte]).is_ok()
+            && stream.read_exact(&mut answer).is_ok()
+            && answer == [byte]
+    }
+
+    #[test]
+    fn a_line_passes_is_half_open_and_is_cut() {
+        let proxy = FaultProxy::before(echo()).unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_millis(200)))
+            .unwrap();
+        assert!(comes_back(&mut stream, b'a'));
+        for line in [Line::Swallow, Line::SwallowRequests, Line::SwallowReplies] {
+            proxy.set(line);
+            assert!(!comes_back(&mut stream, b'b'), "{line:?}");
+            assert_eq!(proxy.connections(), 1, "{line:?}: both ends stay connected");
+        }
+        proxy.set(Line::Pass);
+        assert!(comes_back(&mut stream, b'c'));
+        proxy.cut();
+        assert!(!comes_back(&mut stream, b'd'));
+    }
+}

@@ -1,0 +1,449 @@
+//! An installation of separate roles: a PostgreSQL with a login for each role, keys in a folder for
+//! each role, and as many processes of each as a story wants, behind one address.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+
+use crate::broker_node::password_of;
+use crate::front::Front;
+use crate::letterbox::free_port;
+use crate::{
+    DEADLINE, Ended, Mailbox, PostgresNode, RoleProcess, Site, Vhost, Web, issue_files,
+    letterbox_binary, repository, wait_until,
+};
+
+/// The database of the installation.
+const DATABASE: &str = "letterbox";
+/// Who owns the tables, and runs `letterbox migrate`.
+const OWNER: &str = "letterbox_owner";
+/// Login users, and the group whose rights each has.
+const LOGINS: [(&str, &str); 4] = [
+    ("intake", "letterbox_intake"),
+    ("unsubscribe", "letterbox_unsubscribe"),
+    ("deliver", "letterbox_deliver"),
+    ("operator", "letterbox_operator"),
+];
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct RolesPlan {
+    /// Processes of `letterbox intake`.
+    pub intakes: usize,
+    /// Processes of `letterbox unsubscribe`.
+    pub unsubscribes: usize,
+    /// Processes of `letterbox deliver`.
+    pub delivers: usize,
+    /// The broker, if any.
+    pub broker: Option<Vhost>,
+    /// The port by which the broker is reached, where that is a proxy's.
+    pub broker_port: Option<u16>,
+    /// The mail relay, if mail is not to be caught.
+    pub smtp: Option<String>,
+    /// `--log`.
+    pub log: &'static str,
+    /// Settings of PostgreSQL.
+    pub postgres: &'static [&'static str],
+}
+
+impl Default for RolesPlan {
+    fn default() -> Self {
+        Self {
+            intakes: 1,
+            unsubscribes: 1,
+            delivers: 1,
+            broker: None,
+            broker_port: None,
+            smtp: None,
+            log: "info",
+            postgres: &["fsync=off"],
+        }
+    }
+}
+
+/// The installation.
+#[derive(Debug)]
+pub struct Roles {
+    /// The processes of `letterbox intake`.
+    pub intakes: Vec<RoleProcess>,
+    /// The processes of `letterbox unsubscribe`.
+    pub unsubscribes: Vec<RoleProcess>,
+    /// The processes of `letterbox deliver`.
+    pub delivers: Vec<RoleProcess>,
+    /// Their database.
+    pub postgres: PostgresNode,
+    front: Front,
+    plan: RolesPlan,
+    folder: tempfile::TempDir,
+}
+
+impl Roles {
+    /// A new installation with the example newsletter `council-news`, running.
+    ///
+    /// # Errors
+    /// A part did not become ready.
+    pub fn start(plan: RolesPlan) -> Result<Self> {
+        let mut roles = Self::prepare(plan)?;
+        roles.make_keys()?;
+        roles.make_database()?;
+        roles.set_up_newsletter()?;
+        roles.start_all()?;
+        Ok(roles)
+    }
+
+    /// Folders, an empty database server and an address; nothing of Letterbox yet.
+    ///
+    /// # Errors
+    /// PostgreSQL does not start.
+    pub fn prepare(plan: RolesPlan) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("letterbox-roles-")
+            .tempdir()?;
+        // As root, roles become the user letterbox, who must be able to pass through.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+        let mut roles = Self {
+            intakes: Vec::new(),
+            unsubscribes: Vec::new(),
+            delivers: Vec::new(),
+            postgres: PostgresNode::start_with(plan.postgres)?,
+            front: Front::start()?,
+            plan,
+            folder,
+        };
+        for number in 1..=roles.plan.intakes {
+            let process = roles.process("intake", number)?;
+            roles.intakes.push(process);
+        }
+        for number in 1..=roles.plan.unsubscribes {
+            let process = roles.process("unsubscribe", number)?;
+            roles.unsubscribes.push(process);
+        }
+        for number in 1..=roles.plan.delivers {
+            let process = roles.process("deliver", number)?;
+            roles.delivers.push(process);
+        }
+        roles.front.pass_on(
+            roles.intakes.iter().map(|role| role.ports.0).collect(),
+            roles.unsubscribes.iter().map(|role| role.ports.0).collect(),
+        );
+        Ok(roles)
+    }
+
+    /// One more process of a role, not started; a number of its own gives it a folder of its own.
+    ///
+    /// # Errors
+    /// There is no port.
+    pub fn process(&self, role: &str, number: usize) -> Result<RoleProcess> {
+        let name = format!("{role}-{number}");
+        let data = self.folder.path().join(&name);
+        let ports = (free_port()?, free_port()?);
+        let mut words: Vec<String> = vec![role.into()];
+        let mut say = |option: &str, value: String| words.extend([option.to_owned(), value]);
+        say("--admin-listen", format!("127.0.0.1:{}", ports.1));
+        say("--keys", self.keys().join(role).display().to_string());
+        say("--data", data.display().to_string());
+        say("--database", self.postgres.url(role, DATABASE));
+        say("--log", self.plan.log.into());
+        if role == "deliver" {
+            match &self.plan.smtp {
+                Some(relay) => say("--smtp", relay.clone()),
+                None => say("--caught-mail", self.caught(number).display().to_string()),
+            }
+        } else {
+            say("--listen", format!("127.0.0.1:{}", ports.0));
+            say("--stop-notice", "0".into());
+        }
+        if role != "unsubscribe" {
+            say("--base-url", self.base_url());
+        }
+        let mut environment = vec![("LETTERBOX_DATABASE_PASSWORD", database_password(role))];
+        if let Some(vhost) = &self.plan.broker {
+            let port = self.plan.broker_port.unwrap_or_else(|| vhost.node().port());
+            say(
+                "--broker",
+                format!("amqp://{role}@127.0.0.1:{port}/{}", vhost.name()),
+            );
+            environment.push(("LETTERBOX_BROKER_PASSWORD", password_of(role)));
+        }
+        Ok(RoleProcess {
+            name,
+            words,
+            environment,
+            ports,
+            data,
+            logs: self.folder.path().to_owned(),
+            process: None,
+            starts: 0,
+        })
+    }
+
+    fn caught(&self, number: usize) -> PathBuf {
+        self.folder
+            .path()
+            .join(format!("deliver-{number}/caught-mail"))
+    }
+
+    /// Makes the folders of keys, as an operator does.
+    ///
+    /// # Errors
+    /// `letterbox keys new` fails.
+    pub fn make_keys(&self) -> Result<()> {
+        let keys = self.keys();
+        self.run(&["keys", "new", &keys.to_string_lossy()], &[])?
+            .ok()?;
+        Ok(())
+    }
+
+    /// Makes group roles, login users, the database and its tables, as an operator does.
+    ///
+    /// # Errors
+    /// A step fails.
+    pub fn make_database(&self) -> Result<()> {
+        self.make_logins()?;
+        self.migrate()?.ok()?;
+        Ok(())
+    }
+
+    /// Group roles, login users and an empty database.
+    ///
+    /// # Errors
+    /// A step fails.
+    pub fn make_logins(&self) -> Result<()> {
+        let groups = repository().join("deploy/postgres/roles.sql");
+        let words = [
+            "-X",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-f",
+            &groups.to_string_lossy(),
+        ];
+        self.postgres.tool("psql", "postgres", &words)?.ok()?;
+        let login = |user: &str, more: &str| {
+            let password = database_password(user);
+            let statement = format!("CREATE ROLE {user} LOGIN PASSWORD '{password}' {more}");
+            self.postgres.sql("postgres", &statement)
+        };
+        login(OWNER, "")?;
+        for (user, group) in LOGINS {
+            login(user, &format!("IN ROLE {group}"))?;
+        }
+        let statement = format!("CREATE DATABASE {DATABASE} OWNER {OWNER}");
+        self.postgres.sql("postgres", &statement)?;
+        Ok(())
+    }
+
+    /// Runs `letterbox migrate` as the owner of the tables.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn migrate(&self) -> Result<Ended> {
+        let keys = self.keys().join("deliver");
+        let url = self.postgres.url(OWNER, DATABASE);
+        self.run(
+            &[
+                "migrate",
+                "--keys",
+                &keys.to_string_lossy(),
+                "--database",
+                &url,
+            ],
+            &[("LETTERBOX_DATABASE_PASSWORD", database_password(OWNER))],
+        )
+    }
+
+    /// The example body and newsletter.
+    ///
+    /// # Errors
+    /// A command fails.
+    pub fn set_up_newsletter(&self) -> Result<()> {
+        let examples = repository().join("crates/letterbox/src/examples");
+        for (command, action, file) in [
+            ("body", "set", "body.toml"),
+            ("newsletter", "add", "newsletter.toml"),
+        ] {
+            let path = examples.join(file).display().to_string();
+            self.command(&[command, action, &path])?.ok()?;
+        }
+        Ok(())
+    }
+
+    /// Starts every role that does not run, and waits until all are ready and the newsletter is open.
+    ///
+    /// # Errors
+    /// One does not become ready.
+    pub fn start_all(&mut self) -> Result<()> {
+        let mut started = Vec::new();
+        for role in self.all_mut() {
+            if !role.runs()? {
+                role.start()?;
+                started.push(role);
+            }
+        }
+        for role in started {
+            role.wait_ready()?;
+        }
+        let pages: Vec<Web> = self.intakes.iter().map(RoleProcess::web).collect();
+        wait_until("the newsletter to open", DEADLINE, || {
+            let open = |web: &Web| {
+                web.get("/newsletters/council-news")
+                    .map(|page| page.status == 200)
+            };
+            Ok(pages.iter().all(|web| open(web).unwrap_or(false)))
+        })
+    }
+
+    /// Every process.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut RoleProcess> {
+        self.intakes
+            .iter_mut()
+            .chain(&mut self.unsubscribes)
+            .chain(&mut self.delivers)
+    }
+
+    /// Runs an operator command against the database, as the login user `operator`.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn command(&self, words: &[&str]) -> Result<Ended> {
+        self.run(
+            words,
+            &[
+                (
+                    "LETTERBOX_DATABASE",
+                    self.postgres.url("operator", DATABASE),
+                ),
+                ("LETTERBOX_DATABASE_PASSWORD", database_password("operator")),
+                ("LETTERBOX_BASE_URL", self.base_url()),
+            ],
+        )
+    }
+
+    /// Runs the program with this environment, in the folder of the story.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn run(&self, words: &[&str], environment: &[(&str, String)]) -> Result<Ended> {
+        let mut command = Command::new(letterbox_binary()?);
+        command
+            .args(words)
+            .envs(environment.iter().cloned())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        Ok(command.output()?.into())
+    }
+
+    /// Sends an issue to `council-news` and waits for its end.
+    ///
+    /// # Errors
+    /// It was refused.
+    pub fn send_issue(&self, subject: &str, markdown: &str) -> Result<String> {
+        let words = |words: &[&str]| self.command(words);
+        issue_files::send(self.folder.path(), (subject, markdown), &[], words)
+    }
+
+    /// The same, without waiting for its end.
+    ///
+    /// # Errors
+    /// It was refused.
+    pub fn hand_over_issue(&self, subject: &str, markdown: &str) -> Result<String> {
+        let words = |words: &[&str]| self.command(words);
+        issue_files::send(
+            self.folder.path(),
+            (subject, markdown),
+            &["--no-wait"],
+            words,
+        )
+    }
+
+    /// One value of the database, as the superuser.
+    ///
+    /// # Errors
+    /// The statement fails.
+    pub fn sql(&self, statement: &str) -> Result<String> {
+        self.postgres.sql(DATABASE, statement)
+    }
+
+    /// Waits until a statement gives this value.
+    ///
+    /// # Errors
+    /// It does not, after a minute.
+    pub fn wait_for_sql(&self, statement: &str, value: &str) -> Result<()> {
+        self.postgres.wait_for_sql(DATABASE, statement, value)
+    }
+
+    /// Waits until so many subscriptions are active.
+    ///
+    /// # Errors
+    /// They are not, after a minute.
+    pub fn wait_for_active(&self, number: usize) -> Result<()> {
+        let statement = "SELECT count(*) FROM subscription WHERE state = 1";
+        self.wait_for_sql(statement, &number.to_string())
+    }
+
+    /// The name of the database.
+    #[must_use]
+    pub const fn database(&self) -> &'static str {
+        DATABASE
+    }
+
+    /// The folder that `letterbox keys new` makes.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.folder.path().join("keys")
+    }
+
+    /// The folder of everything but the database's and the broker's files.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The part of the broker that the installation has.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn vhost(&self) -> Result<&Vhost> {
+        self.plan.broker.as_ref().context("there is no broker")
+    }
+
+    /// The address of the installation.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.front.port())
+    }
+
+    /// A client for its pages.
+    #[must_use]
+    pub fn web(&self) -> Web {
+        Web::new(&self.base_url())
+    }
+
+    /// The caught mail of all its workers.
+    #[must_use]
+    pub fn mailbox(&self) -> Mailbox {
+        Mailbox::at_all(
+            (1..=self.plan.delivers)
+                .map(|number| self.caught(number))
+                .collect(),
+        )
+    }
+}
+
+impl Site for Roles {
+    fn web(&self) -> Web {
+        self.web()
+    }
+
+    fn mailbox(&self) -> Mailbox {
+        self.mailbox()
+    }
+}
+
+/// The password of a login user of the database.
+pub(crate) fn database_password(user: &str) -> String {
+    format!("{user}-at-the-database")
+}
