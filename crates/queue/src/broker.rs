@@ -3,8 +3,17 @@
 use std::sync::Arc;
 
 use domain::Entropy;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::consumer::Inbox;
+use crate::consuming::Consuming;
+use crate::link::LinkState;
+use crate::metrics::Connection;
+use crate::publisher::WAITING_CALLS;
+use crate::publishing::Publishing;
+use crate::supervisor::Supervisor;
+use crate::topology::Limits;
 use crate::{BrokerSettings, Consumer, Publisher, Queue};
 
 /// A broker as one role of Letterbox sees it. Nothing is connected until a publisher or consumer is made.
@@ -13,6 +22,7 @@ pub struct Broker {
     settings: BrokerSettings,
     role: &'static str,
     entropy: Arc<dyn Entropy>,
+    pub(crate) limits: Limits,
 }
 
 impl std::fmt::Debug for Broker {
@@ -29,10 +39,12 @@ impl Broker {
     /// reconnecting processes over time.
     #[must_use]
     pub fn new(settings: BrokerSettings, role: &'static str, entropy: Arc<dyn Entropy>) -> Self {
+        crate::metrics::describe();
         Self {
             settings,
             role,
             entropy,
+            limits: Limits::default(),
         }
     }
 
@@ -48,21 +60,49 @@ impl Broker {
         &self,
         stop: CancellationToken,
     ) -> (Publisher, impl Future<Output = ()> + Send + 'static) {
-        let _ = &self.entropy;
-        let publisher = Publisher::unconnected();
-        (publisher, async move { stop.cancelled().await })
+        let connection = Connection::publisher();
+        let (state, link) = LinkState::new(connection);
+        let (sender, calls) = mpsc::channel(WAITING_CALLS);
+        let duty = Publishing {
+            calls,
+            limits: self.limits,
+            stop: stop.clone(),
+        };
+        let running = self.supervisor(connection, stop).run(duty, state);
+        (Publisher::new(sender, link), running)
     }
 
     /// A consumer with a connection of its own, which holds at most `prefetch` unsettled messages. The
-    /// caller spawns the future, which is that connection; it ends once `stop` is cancelled.
+    /// caller spawns the future, which is that connection; it ends once `stop` is cancelled and the
+    /// batches that are held were settled, or five seconds later.
     pub fn consumer(
         &self,
         queue: Queue,
         prefetch: u16,
         stop: CancellationToken,
     ) -> (Consumer, impl Future<Output = ()> + Send + 'static) {
-        let _ = prefetch;
-        let consumer = Consumer::unconnected(queue);
-        (consumer, async move { stop.cancelled().await })
+        let connection = Connection::consumer_of(queue);
+        let (state, link) = LinkState::new(connection);
+        let inbox = Arc::new(Inbox::default());
+        let duty = Consuming {
+            queue,
+            // Nought would mean without limit.
+            prefetch: prefetch.max(1),
+            limits: self.limits,
+            inbox: Arc::clone(&inbox),
+            stop: stop.clone(),
+        };
+        let running = self.supervisor(connection, stop).run(duty, state);
+        (Consumer::new(queue, inbox, link), running)
+    }
+
+    fn supervisor(&self, connection: Connection, stop: CancellationToken) -> Supervisor {
+        Supervisor {
+            settings: self.settings.clone(),
+            role: self.role,
+            connection,
+            entropy: Arc::clone(&self.entropy),
+            stop,
+        }
     }
 }

@@ -23,10 +23,20 @@
 mod batch;
 mod broker;
 mod consumer;
+mod consuming;
+mod dial;
 mod link;
+mod metrics;
 mod names;
 mod publisher;
+mod publishing;
 mod settings;
+mod supervisor;
+mod tls;
+mod topology;
+
+#[cfg(test)]
+mod tests;
 
 pub use batch::{Batch, Received, Settled};
 pub use broker::Broker;
