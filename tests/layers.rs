@@ -20,24 +20,27 @@ const IMPORTS: &str = "
     issue-text: domain
     page-frame: domain
     store: domain
+    queue: domain
     spool: domain
     mail: domain issue-text
     service-runtime: domain
-    shipper: domain service-runtime spool store
+    shipper: domain queue service-runtime spool store
     intake: address-seal domain link-token page-frame service-runtime shipper spool
-    unsubscribe: domain link-token page-frame shipper spool
-    delivery: address-open address-seal domain issue-text link-token mail service-runtime spool store
+    unsubscribe: domain link-token page-frame service-runtime shipper spool
+    delivery: address-open address-seal domain issue-text link-token mail queue service-runtime
+        spool store
     letterbox: address-open address-seal delivery domain intake issue-text link-token mail
-        page-frame service-runtime shipper spool store unsubscribe
+        page-frame queue service-runtime shipper spool store unsubscribe
     end-to-end:
 ";
 
 /// What a room must not reach, not even through others.
 const WALLS: &str = "
-    domain: axum hmac rustls sqlx tokio
-    store: address-open address-seal link-token
-    spool: sqlx
-    mail: address-open sqlx
+    domain: axum hmac lapin rustls sqlx tokio
+    store: address-open address-seal lapin link-token
+    queue: address-open address-seal link-token sqlx
+    spool: lapin sqlx
+    mail: address-open lapin sqlx
     intake: address-open delivery letterbox mail smtp-proto unsubscribe
     unsubscribe: address-open address-seal delivery intake letterbox mail smtp-proto
 ";
@@ -45,6 +48,7 @@ const WALLS: &str = "
 /// Who uses a library of the outside world by itself.
 const OWNERS: &str = "
     sqlx: store
+    lapin: queue
     smtp-proto: mail
     tokio-rustls: mail
     css-inline: mail
