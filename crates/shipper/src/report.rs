@@ -14,11 +14,12 @@ use crate::marks::{Marks, Movement};
 /// The barrier takes a role for silent after 10 s.
 const BEAT_EVERY: Duration = Duration::from_secs(2);
 
-/// A mark that stands still this long while records are shipped and not applied: the inbox may have
-/// lost them, as a database that was restored to the last minute has. To ship them again is harmless.
+/// A mark that stands still this long while records are shipped and not applied: they may be lost, as
+/// by a broker whose data was deleted or a database that was restored to the last minute. To ship them
+/// again is harmless.
 const SHIP_AGAIN_AFTER: Duration = Duration::from_mins(1);
 
-/// So a registrar that is down for long does not get everything again each minute.
+/// So a registrar that is down for long does not get copies each minute.
 const SHIP_AGAIN_AT_MOST_EVERY: Duration = Duration::from_mins(15);
 
 /// When a mark that stands still makes the shipping begin again from it.
@@ -65,17 +66,20 @@ impl Shipper {
             self.gauge();
             match beaten {
                 Ok(()) => {
+                    let marks = *self.marks.borrow();
                     if !reached {
                         info!(spool.role = self.role, "the spool reports again");
+                        // The registrar was without the database as well.
+                        patience = Patience::new(marks.applied, self.clock.now());
                     }
                     reached = true;
-                    let marks = *self.marks.borrow();
                     if patience.is_over(marks, self.clock.now()) {
                         info!(
                             spool.role = self.role,
-                            "requests not applied are shipped again"
+                            spool.applied = marks.applied,
+                            "requests that are not applied are shipped again"
                         );
-                        self.marks.send_modify(Marks::ship_again);
+                        self.marks.send_modify(Marks::ask_again);
                     }
                     self.finish().await;
                 }
@@ -102,8 +106,11 @@ impl Shipper {
         }
         let said = self.oldest_stop();
         if !self.say(said).await? {
-            // A database that was restored to a time before this spool.
-            self.marks.send_modify(|marks| marks.registered = false);
+            warn!(
+                spool.role = self.role,
+                "the database does not know the spool; requests are shipped again from the first"
+            );
+            self.marks.send_modify(Marks::forget);
             self.register().await?;
         }
         // The answer brought the newest mark: if the stop that was just reported is applied by now,
@@ -215,9 +222,8 @@ mod tests {
     fn a_mark_that_stands_still_is_waited_for_longer_each_time() {
         let minute = |minute: u64| Timestamp::from_millis(minute * 60_000);
         let marks = |applied, shipped| Marks {
-            registered: true,
-            applied,
             shipped,
+            ..Marks::starting_at(applied)
         };
         let mut patience = Patience::new(0, minute(0));
         assert!(!patience.is_over(marks(0, 0), minute(10)), "nothing waits");

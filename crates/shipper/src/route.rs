@@ -1,5 +1,6 @@
 //! The two ways from a spool to the registrar.
 
+use queue::Publisher;
 use store::RequestInbox;
 
 /// Where a [`crate::Shipper`] takes its records.
@@ -10,7 +11,3 @@ pub struct Route {
     /// The database's inbox: all there is without a broker, and the way out while it is away.
     pub inbox: RequestInbox,
 }
-
-/// Stands in until the room `queue` is there.
-#[derive(Debug, Clone)]
-pub enum Publisher {}

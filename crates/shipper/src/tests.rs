@@ -1,22 +1,30 @@
-//! The shipper against a real PostgreSQL, behind a door that a test can shut.
+//! The shipper against a real PostgreSQL and a real RabbitMQ, behind doors that a test can shut.
 
+mod any_order;
+mod by_the_queue;
 mod catalogue;
 mod door;
+mod outages;
+mod rabbit;
 mod shipping;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{
-    Clock, CountingEntropy, EventId, IssueNumber, KeyId, KeyState, ManualClock, Method, Request,
+    BoxId, Clock, Confirm, EventId, IssueNumber, KeyId, KeyState, ManualClock, Method, Request,
     SubscriptionId, Timestamp, TokenKey, Unsubscribe,
 };
-use service_runtime::Shutdown;
+use service_runtime::{OsEntropy, Shutdown};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use store::{Changes, ConnectSettings, Database, Host, InboxRow, Place, Tls};
 use tempfile::TempDir;
+use tokio::sync::watch;
 
+use self::rabbit::Rabbit;
+use crate::marks::Marks;
+use crate::way::{Passage, Way};
 use crate::{Route, Shipper};
 use spool::{Accepted, Spool, SpoolSettings};
 
@@ -44,6 +52,8 @@ struct House {
     database: Database,
     pool: PgPool,
     holds_stops: bool,
+    /// How long the broker is waited for; in no test as long as this starts with.
+    patience: Duration,
 }
 
 impl House {
@@ -54,6 +64,7 @@ impl House {
             database: Database::from_pool(pool.clone()),
             pool: pool.clone(),
             holds_stops: true,
+            patience: Duration::from_hours(1),
         }
     }
 
@@ -64,25 +75,37 @@ impl House {
             keep_archive: self.holds_stops.then_some(spool::STOP_ARCHIVE),
         };
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        Spool::open(settings, clock, &CountingEntropy::default()).unwrap()
+        // An id of its own: the broker may hold what another test left there.
+        Spool::open(settings, clock, &OsEntropy).unwrap()
     }
 
     /// A process with nothing but a shipper, which reaches the database in its own way.
     fn ship(&self, spool: &Spool, database: &Database) -> Shutdown {
+        self.ship_by(spool, database, None).shutdown
+    }
+
+    /// The same with a broker.
+    fn ship_by(&self, spool: &Spool, database: &Database, rabbit: Option<&Rabbit>) -> Role {
         let shutdown = Shutdown::new();
         let shipper = Shipper::new(
             spool.clone(),
             Route {
-                broker: None,
+                broker: rabbit.map(|rabbit| rabbit.publisher(&shutdown)),
                 inbox: database.sign_up_inbox(),
             },
             database.spools(),
             "unsubscribe",
             self.holds_stops,
             Arc::clone(&self.clock) as Arc<dyn Clock>,
-        );
+        )
+        .with_inbox_after(self.patience);
+        let (marks, passage) = (shipper.marks.subscribe(), shipper.passage.subscribe());
         shutdown.spawn("shipper", shipper.run(shutdown.clone()));
-        shutdown
+        Role {
+            shutdown,
+            marks,
+            passage,
+        }
     }
 
     /// Seqs in the inbox.
@@ -98,6 +121,12 @@ impl House {
         seqs
     }
 
+    async fn inbox_envelopes(&self) -> Vec<Vec<u8>> {
+        let registrar = self.database.registrar();
+        let waiting = registrar.waiting(u16::MAX, START).await.unwrap();
+        waiting.into_iter().map(|row| row.envelope).collect()
+    }
+
     async fn until_inbox_holds(&self, seqs: std::ops::RangeInclusive<u64>) {
         let expected: Vec<u64> = seqs.collect();
         until("the inbox holds them all", async || {
@@ -106,15 +135,18 @@ impl House {
         .await;
     }
 
-    /// Does a registrar's work without its effects.
+    /// Does a registrar's work on the inbox, without its effects.
     async fn apply(&self, upto: u64) {
         let registrar = self.database.registrar();
         let waiting = registrar.waiting(u16::MAX, START).await.unwrap();
-        let places: Vec<Place> = waiting
-            .iter()
-            .filter(|waiting| waiting.seq <= upto)
-            .map(InboxRow::place)
-            .collect();
+        let waiting = waiting.iter().filter(|waiting| waiting.seq <= upto);
+        self.apply_places(waiting.map(InboxRow::place).collect())
+            .await;
+    }
+
+    /// The same with requests that came by a queue.
+    async fn apply_places(&self, places: Vec<Place>) {
+        let registrar = self.database.registrar();
         let turn = registrar.take_turn(places).await.unwrap();
         let changes = Changes {
             applied: turn.fresh().iter().copied().collect(),
@@ -130,6 +162,40 @@ impl House {
     }
 }
 
+/// A running shipper, and what it knows.
+struct Role {
+    shutdown: Shutdown,
+    marks: watch::Receiver<Marks>,
+    passage: watch::Receiver<Passage>,
+}
+
+impl Role {
+    fn shipped(&self) -> u64 {
+        self.marks.borrow().shipped
+    }
+
+    fn applied(&self) -> u64 {
+        self.marks.borrow().applied
+    }
+
+    async fn until_shipped(&self, seq: u64) {
+        until("it is shipped", async || self.shipped() == seq).await;
+    }
+
+    async fn until_it_goes_by(&self, way: Way) {
+        until(way.label(), async || self.passage.borrow().way() == way).await;
+    }
+
+    async fn stop(self) {
+        stop(self.shutdown).await;
+    }
+
+    /// Drops everything where it stands.
+    async fn kill(self) {
+        self.shutdown.finish(Duration::ZERO).await;
+    }
+}
+
 /// The database of a test, through another port.
 fn through(port: u16, options: &PgConnectOptions) -> Database {
     Database::connect_later(&ConnectSettings {
@@ -142,17 +208,30 @@ fn through(port: u16, options: &PgConnectOptions) -> Database {
     })
 }
 
+const TOKEN: TokenKey = TokenKey {
+    version: 1,
+    kid: KeyId(1),
+    state: KeyState::Current,
+};
+
+/// Accepts a stop.
 async fn accept(spool: &Spool, number: u64) -> Accepted {
     let id = u128::from(number).to_be_bytes();
     let request = Request::Unsubscribe(Unsubscribe {
         subscription_id: SubscriptionId::new(id),
         issue: IssueNumber(1),
         method: Method::OneClick,
-        token: TokenKey {
-            version: 1,
-            kid: KeyId(1),
-            state: KeyState::Current,
-        },
+        token: TOKEN,
+    });
+    spool.accept(EventId::new(id), &request).await.unwrap()
+}
+
+/// Accepts what is no stop.
+async fn accept_other(spool: &Spool, number: u64) -> Accepted {
+    let id = u128::from(number).to_be_bytes();
+    let request = Request::Confirm(Confirm {
+        box_id: BoxId::new(id),
+        token: TOKEN,
     });
     spool.accept(EventId::new(id), &request).await.unwrap()
 }

@@ -63,6 +63,14 @@ impl State {
         self.segments.keys().next_back().copied().unwrap_or(1)
     }
 
+    /// First seq of the oldest segment that is not finished.
+    pub(crate) fn first_waiting(&self) -> u64 {
+        let mut segments = self.segments.iter();
+        segments
+            .find(|(_, segment)| segment.place == Place::Spool)
+            .map_or_else(|| self.active_first(), |(first, _)| *first)
+    }
+
     /// Bytes that count against the limit: closed segments whole, the active one as far as written.
     pub(crate) fn used_bytes(&self) -> u64 {
         let active = self.active_first();

@@ -198,6 +198,13 @@ impl Spool {
         self.inner.shared.last_seq()
     }
 
+    /// The seq behind which nothing is finished. The registrar's mark was at least here once, so it is
+    /// where shipping starts while nobody can tell the mark.
+    #[must_use]
+    pub fn finished_upto(&self) -> u64 {
+        self.inner.shared.state().first_waiting() - 1
+    }
+
     /// Ends the segments whose records are all applied: deletes them or moves them to `archive/`,
     /// and prunes the archive. A segment that is not full is ended too once its first record is a
     /// day old. Works on the disk, and waits for the writer: not for async code.

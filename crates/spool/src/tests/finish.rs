@@ -24,8 +24,10 @@ async fn a_segment_goes_when_its_last_record_is_applied() {
     let before = spool.used_bytes();
     spool.finish_upto(2).unwrap();
     assert!(there(1) && there(4) && there(7));
+    assert_eq!(spool.finished_upto(), 0);
     spool.finish_upto(3).unwrap();
     assert!(!there(1) && there(4) && there(7));
+    assert_eq!(spool.finished_upto(), 3);
     assert!(spool.used_bytes() < before);
     // The active one stays: its name says which seq is next.
     spool.finish_upto(9).unwrap();
@@ -57,6 +59,7 @@ async fn stops_go_to_the_archive_and_are_read_from_there() {
     drop(spool);
     let spool = room.open();
     assert_eq!(all(&spool), whole(9));
+    assert_eq!(spool.finished_upto(), 6);
     assert!(
         spool
             .read_after(0, 9)
