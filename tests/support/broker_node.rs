@@ -2,13 +2,12 @@
 //! name and a name server (epmd) of its own, and only processes that it started are ended, by id.
 //!
 //! `LETTERBOX_TEST_RABBITMQ` names the folder of another `rabbitmq-server` and `rabbitmqctl`, of a newer
-//! version say; with `LETTERBOX_TEST_RABBITMQ_AS_ROOT` they are run as root (and see to a user of
-//! their own, as a wrapper around `chroot` must).
+//! version say.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -16,27 +15,25 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::json;
 
+use crate::broker_settings::VHOSTS;
 use crate::letterbox::{STOP, free_port};
 use crate::server_user::ServerUser;
 use crate::{Ended, Web, wait_for, wait_until};
 
 const START: Duration = Duration::from_mins(2);
-/// As many as the stories of one run want.
-const VHOSTS: u16 = 40;
 
 /// The node.
 #[derive(Debug)]
 pub struct BrokerNode {
-    folder: tempfile::TempDir,
-    name: String,
-    user: ServerUser,
-    programs: PathBuf,
-    amqp: u16,
-    dist: u16,
-    epmd: u16,
-    http: u16,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) name: String,
+    pub(crate) user: ServerUser,
+    pub(crate) programs: PathBuf,
+    pub(crate) amqp: u16,
+    pub(crate) dist: u16,
+    pub(crate) epmd: u16,
+    pub(crate) http: u16,
     processes: Mutex<Processes>,
     vhosts: AtomicU16,
 }
@@ -84,11 +81,7 @@ impl BrokerNode {
             "RabbitMQ is missing in {}: tests/run installs it",
             programs.display()
         );
-        let user = if std::env::var_os("LETTERBOX_TEST_RABBITMQ_AS_ROOT").is_some() {
-            ServerUser::ourselves()
-        } else {
-            ServerUser::named("rabbitmq")?
-        };
+        let user = ServerUser::named("rabbitmq")?;
         let folder = tempfile::Builder::new()
             .prefix("letterbox-broker-")
             .tempdir()?;
@@ -96,8 +89,14 @@ impl BrokerNode {
         let epmd = free_port()?;
         let [amqp, dist, http] = [free_port()?, free_port()?, free_port()?];
         // A name server of our own, so that we know whom to end.
-        let name_server = ServerUser::named("rabbitmq")?
-            .command(Path::new("epmd"))
+        let beside = programs.join("epmd");
+        let epmd_program = if beside.exists() {
+            beside
+        } else {
+            "epmd".into()
+        };
+        let name_server = user
+            .command(&epmd_program)
             .args(["-address", "127.0.0.1", "-port", &epmd.to_string()])
             .current_dir("/")
             .stdin(Stdio::null())
@@ -130,91 +129,6 @@ impl BrokerNode {
         Ok(Arc::new(node))
     }
 
-    fn write_settings(&self) -> Result<()> {
-        let home = self.folder.path();
-        let definitions = home.join("definitions.json");
-        let settings = [
-            format!("listeners.tcp.1 = 127.0.0.1:{}", self.amqp),
-            "management.tcp.ip = 127.0.0.1".into(),
-            format!("management.tcp.port = {}", self.http),
-            "vm_memory_high_watermark.absolute = 1GiB".into(),
-            "disk_free_limit.absolute = 100MB".into(),
-            "raft.wal_max_size_bytes = 64000000".into(),
-            "collect_statistics_interval = 1000".into(),
-            format!("load_definitions = {}", definitions.display()),
-        ];
-        fs::write(home.join("rabbitmq.conf"), settings.join("\n") + "\n")?;
-        // Queue lengths that are at most half a second old.
-        let ticks = "[{rabbit, [{quorum_tick_interval, 500}]}].\n";
-        fs::write(home.join("advanced.config"), ticks)?;
-        fs::write(home.join("plugins"), "[rabbitmq_management].\n")?;
-        let vhosts: Vec<String> = (1..=VHOSTS)
-            .map(|number| format!("story-{number}"))
-            .collect();
-        let named = |name: &String| json!({ "name": name });
-        let allowed = |user: &str| {
-            let mut list: Vec<_> = Vec::new();
-            for vhost in &vhosts {
-                list.push(json!({ "user": user, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*" }));
-            }
-            list
-        };
-        let users: Vec<_> = ["guest", "intake", "unsubscribe", "deliver"]
-            .iter()
-            .map(|name| json!({ "name": name, "password": password_of(name), "tags": if *name == "guest" { ["administrator"].as_slice() } else { &[] } }))
-            .collect();
-        let permissions: Vec<_> = ["guest", "intake", "unsubscribe", "deliver"]
-            .iter()
-            .flat_map(|user| allowed(user))
-            .collect();
-        let all = json!({
-            "users": users,
-            "vhosts": vhosts.iter().map(named).collect::<Vec<_>>(),
-            "permissions": permissions,
-        });
-        fs::write(&definitions, all.to_string())?;
-        let cookie = home.join(".erlang.cookie");
-        fs::write(&cookie, format!("COOKIE{}", std::process::id()))?;
-        fs::set_permissions(&cookie, Permissions::from_mode(0o400))?;
-        for entry in fs::read_dir(home)? {
-            self.user.give(&entry?.path())?;
-        }
-        self.user.give(home)
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let home = self.folder.path();
-        let starts = self.lock().starts;
-        let mut command = self.user.command(&self.programs.join(program));
-        command
-            .current_dir("/")
-            .env("HOME", home)
-            .env("LC_ALL", "C.UTF-8")
-            .env("RABBITMQ_CONF_ENV_FILE", home.join("none"))
-            .env("RABBITMQ_CONFIG_FILE", home.join("rabbitmq.conf"))
-            .env(
-                "RABBITMQ_ADVANCED_CONFIG_FILE",
-                home.join("advanced.config"),
-            )
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", home.join("plugins"))
-            .env("RABBITMQ_NODENAME", &self.name)
-            .env("RABBITMQ_MNESIA_BASE", home)
-            .env("RABBITMQ_MNESIA_DIR", self.data())
-            .env("RABBITMQ_LOG_BASE", home)
-            .env("RABBITMQ_LOGS", home.join(format!("node-{starts}.log")))
-            .env("RABBITMQ_PID_FILE", home.join("node.pid"))
-            .env("RABBITMQ_DIST_PORT", self.dist.to_string())
-            .env("ERL_EPMD_PORT", self.epmd.to_string())
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env(
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}",
-            )
-            .env("RUNNING_UNDER_SYSTEMD", "true")
-            .stdin(Stdio::null());
-        command
-    }
-
     /// Starts it again, on what data it has, and waits until it answers.
     ///
     /// # Errors
@@ -242,6 +156,11 @@ impl BrokerNode {
             Ok((started && overview().is_ok_and(|answer| answer.status == 200)).then_some(()))
         })
         .with_context(|| self.log())
+    }
+
+    /// The name of the log of its latest start.
+    pub(crate) fn log_name(&self) -> String {
+        format!("node-{}.log", self.lock().starts)
     }
 
     /// What the node logged since its latest start.
@@ -312,19 +231,19 @@ impl BrokerNode {
     /// The process of its Erlang machine, which a wrapper may have put below another one.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
-        // It names its home folder among its words.
+        // Among its words are the program, behind a loader maybe, and its home folder.
         let home = self.folder.path().to_string_lossy();
-        let named = |pid: &str| {
-            let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-            let mut words = words.split(|byte| *byte == 0);
-            let program = String::from_utf8_lossy(words.next()?).into_owned();
-            (program.contains("beam") && words.any(|word| word == home.as_bytes())).then_some(())
+        let is_it = |pid: &str| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).into_owned();
+            let words: Vec<&str> = line.split('\0').collect();
+            words.contains(&&*home) && words.iter().any(|word| word.ends_with("/beam.smp"))
         };
         let mut processes = fs::read_dir("/proc").ok()?.flatten();
         let pid = processes.find_map(|entry| {
             let pid = entry.file_name().into_string().ok()?;
-            named(&pid)?;
-            pid.parse().ok()
+            let number = pid.parse().ok()?;
+            is_it(&pid).then_some(number)
         })?;
         Some(Pid::from_raw(pid))
     }
@@ -365,15 +284,6 @@ impl BrokerNode {
         self.processes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The password of a user of the node.
-pub(crate) fn password_of(user: &str) -> String {
-    if user == "guest" {
-        "guest".into()
-    } else {
-        format!("{user}-at-the-broker")
     }
 }
 
@@ -428,6 +338,8 @@ impl Drop for BrokerNode {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::Message;
 

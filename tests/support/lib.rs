@@ -5,10 +5,10 @@
 //! | --- | --- |
 //! | `letterbox` | a `letterbox up` of its own, on a free port and in a folder of its own |
 //! | `database` | its private PostgreSQL: looked into, stopped, started |
-//! | `roles`, `role_process` | an installation of separate roles, each process killed and started by itself |
+//! | `roles`, `roles_set_up`, `role_process` | an installation of separate roles, each process killed and started by itself |
 //! | `front` | what stands before the web roles |
 //! | `postgres_node` | its PostgreSQL, with a login for each role |
-//! | `broker_node`, `vhost` | a RabbitMQ node: stopped, killed, wiped; its queues looked at and spoilt |
+//! | `broker_node`, `broker_settings`, `vhost` | a RabbitMQ node: stopped, killed, wiped; its queues looked at and spoilt |
 //! | `server_user` | who such a server runs as |
 //! | `fault_proxy` | a line that is cut, refused, or half-open |
 //! | `issue_files` | the files of an issue |
@@ -29,6 +29,7 @@
 
 mod binary;
 mod broker_node;
+mod broker_settings;
 mod browser;
 mod database;
 mod fault_proxy;
@@ -41,6 +42,7 @@ mod postgres_node;
 mod resident;
 mod role_process;
 mod roles;
+mod roles_set_up;
 mod scan;
 mod seed;
 mod server_user;

@@ -143,6 +143,12 @@ impl RoleProcess {
         Ok(self.process.as_ref().context("it does not run")?.id())
     }
 
+    /// The port of its own pages, on loopback.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.ports.0
+    }
+
     /// A client for its metrics and its health.
     #[must_use]
     pub fn admin(&self) -> Web {

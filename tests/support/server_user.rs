@@ -21,11 +21,6 @@ impl ServerUser {
         Ok(Self(Some(user.context("no user nobody")?)))
     }
 
-    /// Ourselves.
-    pub(crate) const fn ourselves() -> Self {
-        Self(None)
-    }
-
     /// Hands a file or folder over.
     pub(crate) fn give(&self, path: &Path) -> Result<()> {
         if let Some(user) = &self.0 {
