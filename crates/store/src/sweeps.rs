@@ -22,7 +22,7 @@ const STOP_AGE: Duration = Duration::from_secs(5);
 pub enum Barrier {
     /// Every accepted stop is applied, or is so young that it cannot be promised yet.
     Open,
-    /// Why not, in a word for metrics: `silent_role`, `waiting_stop` or `dead_stop`.
+    /// Why not, in a word for metrics: `silent_spool`, `waiting_stop` or `dead_letter`.
     Closed(&'static str),
 }
 
@@ -56,9 +56,9 @@ impl DeliveryStore {
         .fetch_one(&self.database.pool)
         .await?;
         Ok(if look.dead_stop {
-            Barrier::Closed("dead_stop")
+            Barrier::Closed("dead_letter")
         } else if look.silent_role {
-            Barrier::Closed("silent_role")
+            Barrier::Closed("silent_spool")
         } else if look.waiting_stop {
             Barrier::Closed("waiting_stop")
         } else {
