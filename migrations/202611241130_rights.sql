@@ -37,8 +37,9 @@ GRANT SELECT, UPDATE (applied_upto) ON spool TO letterbox_deliver;
 GRANT SELECT, DELETE, UPDATE (not_before) ON request_inbox TO letterbox_deliver;
 GRANT SELECT, INSERT, DELETE ON applied_request TO letterbox_deliver;
 GRANT SELECT, INSERT, DELETE ON dead_request TO letterbox_deliver;
-GRANT SELECT, INSERT, UPDATE, DELETE ON subscriber, sign_up, subscription, consent, unsubscribe,
-    early_event, suppression TO letterbox_deliver;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sign_up, subscription, consent, unsubscribe, suppression
+    TO letterbox_deliver;
+GRANT SELECT, INSERT, DELETE ON subscriber, early_event TO letterbox_deliver;
 GRANT SELECT, UPDATE (seq) ON ledger_head TO letterbox_deliver;
 GRANT SELECT, INSERT ON ledger_entry TO letterbox_deliver;
 GRANT SELECT, UPDATE (state, upper_id, cursor_id, fanned_out_at, finished_at) ON issue

@@ -3,4 +3,8 @@
 
 mod catalogue;
 mod connecting;
+mod outbox;
+mod rights;
+mod rights_table;
 mod spools;
+mod statements;
