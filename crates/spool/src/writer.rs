@@ -54,6 +54,9 @@ struct Group {
     bytes: Vec<u8>,
     slots: Vec<Slot>,
     answers: Vec<(Answer, Accepted)>,
+    /// Bytes of the spool and of the active segment before this group; looked up once, since that
+    /// means a walk over all segments. Whatever is finished meanwhile only makes room.
+    before: Option<(u64, u64)>,
 }
 
 impl Writer {
@@ -138,10 +141,10 @@ impl Writer {
         };
         let mut framed = record::frame(&body.encode()).ok_or(AcceptError::Unavailable)?;
         let length = framed.len() as u64;
-        let (used, mut offset) = {
+        let (used, mut offset) = *group.before.get_or_insert_with(|| {
             let state = self.shared.state();
             (state.used_bytes(), state.active_bytes)
-        };
+        });
         if used + group.bytes.len() as u64 + length > self.shared.settings.limit_bytes {
             return Err(AcceptError::Full);
         }
