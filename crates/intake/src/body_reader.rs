@@ -18,27 +18,37 @@ pub(crate) enum NoBody {
     Broken,
 }
 
+/// The length as it is told; none for a chunked body.
+fn told_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
 /// Whether the told length is over the limit.
 pub(crate) fn is_told_too_large(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
-        .is_some_and(|length| length > BODY_LIMIT as u64)
+    told_length(headers).is_some_and(|length| length > BODY_LIMIT as u64)
 }
 
 /// Reads the body. The bytes are wiped when the last reader lets go of them.
 pub(crate) async fn read(headers: &HeaderMap, mut body: Body) -> Result<Bytes, NoBody> {
+    // All the room at once: a vector that grows leaves copies behind. No more of it than is told,
+    // since all of it is wiped.
     if is_told_too_large(headers) {
         return Err(NoBody::TooLarge);
     }
-    // All the room at once: a vector that grows leaves copies behind.
-    let mut all = Zeroizing::new(Vec::with_capacity(BODY_LIMIT));
+    let told = told_length(headers).and_then(|length| usize::try_from(length).ok());
+    let room = told.unwrap_or(BODY_LIMIT);
+    let mut all = Zeroizing::new(Vec::with_capacity(room));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| NoBody::Broken)?;
         let Ok(chunk) = frame.into_data() else {
             continue;
         };
-        if all.len() + chunk.len() > BODY_LIMIT {
+        if all.len() + chunk.len() > room {
             return Err(NoBody::TooLarge);
         }
         all.extend_from_slice(&chunk);
@@ -61,6 +71,16 @@ mod tests {
         let read_all = read(&headers, Body::from(full.clone())).await;
         assert_eq!(read_all.as_deref(), Ok(&full[..]));
         let over = read(&headers, Body::from(vec![b'x'; BODY_LIMIT + 1])).await;
+        assert_eq!(over, Err(NoBody::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn there_is_no_more_room_than_is_told() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_LENGTH, 5.into());
+        let read_all = read(&headers, Body::from("email")).await;
+        assert_eq!(read_all.as_deref(), Ok(&b"email"[..]));
+        let over = read(&headers, Body::from("email=")).await;
         assert_eq!(over, Err(NoBody::TooLarge));
     }
 
