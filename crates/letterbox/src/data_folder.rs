@@ -69,6 +69,15 @@ impl DataFolder {
         self.run().join("connection.json")
     }
 
+    /// Makes the folder itself if it is missing, for its owner only.
+    pub(crate) fn create_root(&self) -> anyhow::Result<()> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.root)
+            .with_context(|| cannot_use(&self.root))
+    }
+
     /// Makes every folder that is missing, for its owner only.
     pub(crate) fn create(&self) -> anyhow::Result<()> {
         let folders = [

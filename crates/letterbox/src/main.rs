@@ -2,21 +2,31 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `cli` | the command line; `--help` is the manual |
+//! | `cli/` | the command line; `--help` is the manual |
+//! | `settings/` | what options and environment say, checked |
+//! | `roles/` | `letterbox intake`, `unsubscribe`, `deliver` and `migrate` |
 //! | `up/` | `letterbox up`: settings, private PostgreSQL, the parts in one process, the summary |
 //! | `operate/` | operator commands on a running installation |
-//! | `data_folder`, `key_files` | what lies in `--data` |
+//! | `keys/` | key files: masters, and the folders of the roles |
+//! | `data_folder`, `open_spool` | what lies in `--data` |
+//! | `public_pages`, `caught_mail_page` | pages that belong to no role |
 //! | `unprivileged` | dropping root's rights before any thread starts |
 //! | `failure` | one line on standard error and an exit code |
 //!
-//! A walk: `main` reads the command line, `unprivileged` drops rights, `up::run` opens keys and
-//! spools, starts PostgreSQL, hands each part what it may hold, and waits for a signal.
+//! A walk: `main` reads the command line. `up::run` or one of `roles` checks its settings and keys,
+//! `unprivileged` drops rights, spools are opened, each part is handed what it may hold, and the
+//! process waits for a signal. `up` starts a private PostgreSQL besides.
 
+mod caught_mail_page;
 mod cli;
 mod data_folder;
 mod failure;
-mod key_files;
+mod keys;
+mod open_spool;
 mod operate;
+mod public_pages;
+mod roles;
+mod settings;
 mod unprivileged;
 mod up;
 
@@ -42,21 +52,28 @@ fn main() -> ExitCode {
     // the kernel from piping one to a handler.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = set_dumpable(false);
-    let outcome = match cli.command {
-        Command::Up(options) => {
-            let source = matches
-                .subcommand_matches("up")
-                .and_then(|matches| matches.value_source("smtp_password"));
-            up::run(*options, source)
-        }
+    match settings::secret::refuse_on_command_line(&matches)
+        .map_err(anyhow::Error::from)
+        .and_then(|()| run(cli.command))
+    {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Up(options) => up::run(*options),
+        Command::Intake(options) => roles::intake(*options),
+        Command::Unsubscribe(options) => roles::unsubscribe(*options),
+        Command::Deliver(options) => roles::deliver(*options),
+        Command::Migrate(options) => roles::migrate(&options),
         Command::Body(command) => operate::body(command),
         Command::Newsletter(command) => operate::newsletter(command),
         Command::Issue(command) => operate::issue(command),
+        Command::Examples { dir } => operate::examples(&dir),
+        Command::DeadLetters(command) => operate::dead_letters(command),
         Command::Keys(command) => operate::keys(command),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failure::report(&error),
     }
 }
 

@@ -5,7 +5,7 @@
 //! fails or the process stops; `/readyz?verbose` lists them.
 
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
@@ -39,15 +39,32 @@ impl Check {
     }
 }
 
+/// The conditions of being ready. Clones share them, so that a part which starts late can add its own.
+#[derive(Clone)]
+pub struct Checks(Arc<RwLock<Vec<Check>>>);
+
+impl Checks {
+    /// Replaces them all.
+    pub fn set(&self, checks: Vec<Check>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = checks;
+    }
+}
+
+impl From<Vec<Check>> for Checks {
+    fn from(checks: Vec<Check>) -> Self {
+        Self(Arc::new(RwLock::new(checks)))
+    }
+}
+
 #[derive(Clone)]
 struct Doors {
     page: MetricsPage,
-    checks: Arc<[Check]>,
+    checks: Checks,
     shutdown: Shutdown,
 }
 
 /// `/metrics`, `/livez` and `/readyz`.
-pub fn router(page: MetricsPage, checks: Vec<Check>, shutdown: &Shutdown) -> Router {
+pub fn router(page: MetricsPage, checks: impl Into<Checks>, shutdown: &Shutdown) -> Router {
     let doors = Doors {
         page,
         checks: checks.into(),
@@ -73,7 +90,14 @@ async fn metrics(State(doors): State<Doors>) -> Response {
 }
 
 async fn ready(State(doors): State<Doors>, RawQuery(query): RawQuery) -> Response {
-    let (is_ready, report) = report(&doors.checks, doors.shutdown.is_leaving());
+    let (is_ready, report) = {
+        let checks = doors
+            .checks
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        report(&checks, doors.shutdown.is_leaving())
+    };
     let status = if is_ready {
         StatusCode::OK
     } else {
@@ -146,8 +170,8 @@ mod tests {
     async fn a_process_that_stops_is_alive_and_not_ready() {
         let (page, _recorder) = MetricsPage::of_test();
         let shutdown = Shutdown::new();
-        let checks = vec![Check::new("keys", || Ok(()))];
-        let router = router(page, checks, &shutdown);
+        let checks = Checks::from(vec![Check::new("keys", || Err("not yet".to_owned()))]);
+        let router = router(page, checks.clone(), &shutdown);
         let ask = async |target: &str| {
             let request = Request::get(target).body(Body::empty()).unwrap();
             let response = router.clone().oneshot(request).await.unwrap();
@@ -155,6 +179,8 @@ mod tests {
             let body = response.into_body().collect().await.unwrap().to_bytes();
             (status, String::from_utf8(body.to_vec()).unwrap())
         };
+        assert_eq!(ask("/readyz").await, (503, "not ready\n".to_owned()));
+        checks.set(vec![Check::new("keys", || Ok(()))]);
         assert_eq!(ask("/readyz").await, (200, "ready\n".to_owned()));
         assert_eq!(ask("/readyz?verbose").await.1, "[+]keys ok\nready\n");
         assert_eq!(ask("/metrics").await.0, 200);

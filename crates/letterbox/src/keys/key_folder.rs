@@ -30,13 +30,6 @@ impl KeyFolder {
         for (name, file_type) in entries(path)? {
             match KeyFile::from_name(&name).filter(|file| holder.may_hold(file.kind)) {
                 Some(file) => {
-                    ensure!(
-                        file_type.is_file(),
-                        SettingsError::new(format!(
-                            "{} is not a file of its own (a link, a folder): put the key itself there",
-                            path.join(&name).display()
-                        ))
-                    );
                     found.insert(file);
                 }
                 // Operators have kept what they like beside the masters, a backup or a note; nothing
@@ -62,6 +55,7 @@ impl KeyFolder {
             .into_iter()
             .map(|file| Ok((file, read_value(path, holder, file)?)))
             .collect::<anyhow::Result<_>>()?;
+        refuse_copies(path, &values)?;
         Ok(Self {
             generations,
             values,
@@ -107,6 +101,24 @@ impl KeyFolder {
     }
 }
 
+/// No two files hold one key: that is a slip of whoever copied them, and would make of two doors one.
+fn refuse_copies(
+    path: &Path,
+    values: &BTreeMap<KeyFile, Zeroizing<Vec<u8>>>,
+) -> anyhow::Result<()> {
+    let mut seen: BTreeMap<&[u8], KeyFile> = BTreeMap::new();
+    for (file, value) in values {
+        if let Some(other) = seen.insert(value, *file) {
+            return Err(SettingsError::new(format!(
+                "{}: {other} and {file} hold the same key: put both back from your backup",
+                path.display()
+            ))
+            .into());
+        }
+    }
+    Ok(())
+}
+
 /// The key files of a folder, by their names alone.
 pub(super) fn key_files(path: &Path) -> anyhow::Result<BTreeSet<KeyFile>> {
     let names = entries(path)?;
@@ -145,13 +157,13 @@ fn check_folder(path: &Path, holder: Holder) -> anyhow::Result<()> {
     );
     let mode = metadata.permissions().mode() & 0o7777;
     // Whoever may write there could put a key of their own in the place of ours.
-    ensure!(
-        mode & 0o077 == 0,
-        SettingsError::new(format!(
+    if mode & 0o077 != 0 {
+        return Err(SettingsError::new(format!(
             "the key folder {0} is open to other users (mode {mode:04o}): run `chmod 700 {0}`",
             path.display()
         ))
-    );
+        .into());
+    }
     Ok(())
 }
 
@@ -179,7 +191,10 @@ fn foreign(path: &Path, holder: Holder, name: &str, file_type: FileType) -> Sett
     let role = holder.folder_name();
     let shown = path.join(name).display().to_string();
     if file_type.is_dir() && name == role {
-        return SettingsError::new(format!("{} holds the folders of all roles: give --keys {shown}", path.display()));
+        return SettingsError::new(format!(
+            "{} holds the folders of all roles: give --keys {shown}",
+            path.display()
+        ));
     }
     SettingsError::new(match KeyFile::from_name(name) {
         Some(file) if file.kind.is_master() => format!(
@@ -200,12 +215,16 @@ fn lacking(path: &Path, holder: Holder, missing: KeyFile) -> SettingsError {
     SettingsError::new(format!("{} lacks {missing}: {remedy}", path.display()))
 }
 
-fn read_value(
-    folder: &Path,
-    holder: Holder,
-    file: KeyFile,
-) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+fn read_value(folder: &Path, holder: Holder, file: KeyFile) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let path = folder.join(file.to_string());
+    // A link leads to a file that somebody else may own and change; opening a pipe would wait for ever.
+    ensure!(
+        fs::symlink_metadata(&path).map_or(true, |metadata| metadata.is_file()),
+        SettingsError::new(format!(
+            "{} is a link or no file at all: put the key itself there",
+            path.display()
+        ))
+    );
     let text = secret_file::read(&path).map_err(|error| match error {
         SecretFileError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
             lacking(folder, holder, file)
@@ -234,14 +253,20 @@ pub(super) fn read_body_id(path: &Path) -> anyhow::Result<BodyId> {
         kind: Kind::BodyId,
         generation: 0,
     };
-    let bytes = read_value(path, Holder::Deliver, file)?;
+    // Any role would do: this one is only for what a refusal says.
+    let holder = Holder::Deliver;
+    check_folder(path, holder)?;
+    let bytes = read_value(path, holder, file)?;
     BodyId::try_from(&bytes[..]).context("a body id has 16 bytes")
 }
 
 /// A key file that is not there yet, on disk.
 pub(super) fn write_new(folder: &Path, file: KeyFile, bytes: &[u8]) -> anyhow::Result<()> {
     let path = folder.join(file.to_string());
-    let line = Zeroizing::new(format!("{}\n", HEXLOWER.encode(bytes)));
+    // Room for all of it at once: a text that grows leaves copies of the key behind.
+    let mut line = Zeroizing::new(String::with_capacity(bytes.len() * 2 + 1));
+    HEXLOWER.encode_append(bytes, &mut line);
+    line.push('\n');
     let mut opened = File::options()
         .create_new(true)
         .write(true)

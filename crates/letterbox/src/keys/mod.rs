@@ -35,5 +35,7 @@ mod key_folder;
 pub(crate) mod masters;
 pub(crate) mod role_folders;
 pub(crate) mod split;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use masters::Masters;

@@ -21,10 +21,26 @@ use crate::failure::SettingsError;
 
 /// Writes a folder for each role into `target`, which must not have any yet.
 pub(crate) fn write(masters: &Masters, target: &Path) -> anyhow::Result<()> {
+    build(masters, target)?.finish()
+}
+
+fn build(masters: &Masters, target: &Path) -> anyhow::Result<Site> {
     let site = Site::prepare(target, &Holder::ROLES)?;
     for role in Holder::ROLES {
         write_share(masters, role, &site.building)?;
     }
+    Ok(site)
+}
+
+/// As [`write`], with something that happens before the folders are put in their place.
+#[cfg(test)]
+pub(super) fn write_disturbed(
+    masters: &Masters,
+    target: &Path,
+    disturbance: impl FnOnce(),
+) -> anyhow::Result<()> {
+    let site = build(masters, target)?;
+    disturbance();
     site.finish()
 }
 

@@ -25,13 +25,13 @@ impl BodyFile {
 /// Runs the command.
 pub(crate) fn run(command: BodyCommand) -> anyhow::Result<()> {
     match command {
-        BodyCommand::Set { file, data } => {
+        BodyCommand::Set { file, target } => {
             let body = read_input(&file)
                 .and_then(|text| BodyFile::parse(&text))
                 .map_err(|error| failure::in_file(&file, error))?;
-            let data = installation::folder_of(&data)?;
+            let place = installation::place_of(&target)?;
             block_on(async {
-                let open = installation::open(data).await?;
+                let open = installation::open(place).await?;
                 let catalogue = open.catalogue().await?;
                 for newsletter in &catalogue.newsletters {
                     let problems = domain::notice_problems(&body, newsletter);
@@ -48,22 +48,20 @@ pub(crate) fn run(command: BodyCommand) -> anyhow::Result<()> {
                     "Saved. Newsletters are sent by {}.",
                     body.name.in_language(Language::En)
                 ));
-                print_line(&format!(
-                    "See {}/privacy and the notices at {}/newsletters.",
-                    open.base_url, open.base_url
-                ));
+                open.print_page("See", "/privacy");
+                open.print_page("The notices are at", "/newsletters");
                 Ok(())
             })
         }
-        BodyCommand::Show { data } => {
-            let data = installation::folder_of(&data)?;
+        BodyCommand::Show { target } => {
+            let place = installation::place_of(&target)?;
             block_on(async {
-                let open = installation::open(data).await?;
+                let open = installation::open(place).await?;
                 let catalogue = open.catalogue().await?;
                 let Some(body) = catalogue.body else {
                     return Err(SettingsError::new(format!(
                         "the body is not set yet: change {} and give it to `letterbox body set`",
-                        open.data.examples().join("body.toml").display()
+                        open.example("body.toml")
                     ))
                     .into());
                 };

@@ -1,4 +1,4 @@
-//! The running installation behind a data folder.
+//! The running installation that a command acts on: that of a data folder, or separate roles.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,12 +8,18 @@ use std::path::PathBuf;
 use anyhow::Context;
 use domain::Catalogue;
 use serde::{Deserialize, Serialize};
-use store::{ConnectSettings, Database, Host};
+use store::{ConnectSettings, Database, Host, Tls};
+use zeroize::Zeroizing;
 
+use crate::cli::Target;
 use crate::data_folder::DataFolder;
 use crate::failure::SettingsError;
+use crate::settings::{base_url, database};
 use crate::unprivileged;
 use crate::up::Connection;
+
+/// A command asks one thing after the other.
+const CONNECTIONS: u32 = 2;
 
 /// What a running `up` leaves in `DIR/run/connection.json`, 0600.
 #[derive(Serialize, Deserialize)]
@@ -25,12 +31,13 @@ struct Announcement {
     base_url: String,
 }
 
-/// A running installation, opened by its owner.
+/// A running installation, opened by somebody who may.
 pub(crate) struct Installation {
     pub(crate) database: Database,
-    pub(crate) data: DataFolder,
-    /// How residents reach it.
-    pub(crate) base_url: String,
+    /// How residents reach it, as far as that is known here.
+    base_url: Option<String>,
+    /// The folder with its example files, if it has one.
+    examples: Option<PathBuf>,
 }
 
 impl Installation {
@@ -41,6 +48,30 @@ impl Installation {
             .read()
             .await
             .context("the catalogue cannot be read")
+    }
+
+    /// How residents reach it, for what cannot be done without.
+    pub(crate) fn base_url(&self) -> Result<&str, SettingsError> {
+        self.base_url.as_deref().ok_or_else(|| {
+            SettingsError::new(
+                "say with --base-url how residents reach the installation, the same as for `letterbox deliver`",
+            )
+        })
+    }
+
+    /// Where to find an example file, in words.
+    pub(crate) fn example(&self, name: &str) -> String {
+        match &self.examples {
+            Some(folder) => folder.join(name).display().to_string(),
+            None => format!("the {name} that `letterbox examples DIR` writes"),
+        }
+    }
+
+    /// A line about a page, where it is known where the pages are.
+    pub(crate) fn print_page(&self, what: &str, path: &str) {
+        if let Some(base) = &self.base_url {
+            crate::up::print_line(&format!("{what} {base}{path}"));
+        }
     }
 }
 
@@ -72,9 +103,59 @@ pub(crate) fn announce(
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Opens the installation of a folder; call it inside [`super::block_on`], after
-/// [`unprivileged::become_owner`].
-pub(crate) async fn open(data: DataFolder) -> anyhow::Result<Installation> {
+/// Where a command finds its installation.
+pub(crate) enum Place {
+    /// An embedded one, by its folder; we are its owner.
+    Folder(DataFolder),
+    /// Separate roles, by their database.
+    Database {
+        /// How to reach it.
+        settings: Box<ConnectSettings>,
+        /// How residents reach the pages.
+        base_url: Option<String>,
+    },
+}
+
+/// Reads which installation is meant. For a folder it becomes the folder's owner, so input files are
+/// read before.
+pub(crate) fn place_of(target: &Target) -> anyhow::Result<Place> {
+    if !database::is_given(&target.database) {
+        let data = DataFolder::at(&target.data.folder())?;
+        unprivileged::become_owner(&data)?;
+        return Ok(Place::Folder(data));
+    }
+    if target.data.is_given() {
+        return Err(SettingsError::new(
+            "--data is for `letterbox up` and --database for separate roles (each may come from the environment): give one of them",
+        )
+        .into());
+    }
+    let base_url = target
+        .base_url
+        .as_deref()
+        .map(base_url::check)
+        .transpose()?;
+    Ok(Place::Database {
+        settings: Box::new(database::check(&target.database, CONNECTIONS)?),
+        base_url,
+    })
+}
+
+/// Opens the installation; call it inside [`super::block_on`].
+pub(crate) async fn open(place: Place) -> anyhow::Result<Installation> {
+    match place {
+        Place::Folder(data) => open_folder(&data).await,
+        Place::Database { settings, base_url } => Ok(Installation {
+            database: Database::connect(&settings).await.context(
+                "the database does not answer: is --database right, and may this user connect?",
+            )?,
+            base_url,
+            examples: None,
+        }),
+    }
+}
+
+async fn open_folder(data: &DataFolder) -> anyhow::Result<Installation> {
     let folder = data.root().display().to_string();
     let not_running = || {
         SettingsError::new(format!(
@@ -97,26 +178,21 @@ pub(crate) async fn open(data: DataFolder) -> anyhow::Result<Installation> {
     let password = service_runtime::secret_file::read(&data.postgres().join("password"))
         .map_err(|error| SettingsError::new(error.to_string()))?;
     let settings = ConnectSettings {
-        host: Host::Socket(announcement.socket_folder),
-        port: announcement.port,
+        hosts: vec![(Host::Socket(announcement.socket_folder), announcement.port)],
         user: announcement.user,
-        password: Some(String::from_utf8_lossy(&password).into_owned()),
+        password: Some(Zeroizing::new(
+            String::from_utf8_lossy(&password).into_owned(),
+        )),
         database: announcement.database,
-        max_connections: 2,
+        max_connections: CONNECTIONS,
+        tls: Tls::Off,
     };
     let database = Database::connect(&settings).await.with_context(|| {
         format!("`letterbox up` runs on {folder}, but its database does not answer: wait until it says Ready")
     })?;
     Ok(Installation {
         database,
-        data,
-        base_url: announcement.base_url,
+        base_url: Some(announcement.base_url),
+        examples: Some(data.examples()),
     })
-}
-
-/// Becomes the folder's owner and opens its installation, for a command without input files.
-pub(crate) fn folder_of(data: &crate::cli::DataOption) -> anyhow::Result<DataFolder> {
-    let data = DataFolder::at(&data.folder())?;
-    unprivileged::become_owner(&data)?;
-    Ok(data)
 }

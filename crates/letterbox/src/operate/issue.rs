@@ -31,7 +31,7 @@ pub(crate) fn run(command: IssueCommand) -> anyhow::Result<()> {
             newsletter,
             welsh,
             no_wait,
-            data,
+            target,
         } => {
             let slug = Slug::parse(&newsletter).map_err(|error| {
                 SettingsError::new(format!("--newsletter {newsletter}: {error}"))
@@ -49,9 +49,9 @@ pub(crate) fn run(command: IssueCommand) -> anyhow::Result<()> {
                 twin.language = Some(Language::Cy);
                 texts.push((path.clone(), twin));
             }
-            let data = installation::folder_of(&data)?;
+            let place = installation::place_of(&target)?;
             block_on(async {
-                let open = installation::open(data).await?;
+                let open = installation::open(place).await?;
                 let number = approve(&open, slug, texts).await?;
                 if no_wait {
                     print_line(&format!(
@@ -63,10 +63,10 @@ pub(crate) fn run(command: IssueCommand) -> anyhow::Result<()> {
                 watch(&open.database.issues(), number).await
             })
         }
-        IssueCommand::Status { number, data } => {
-            let data = installation::folder_of(&data)?;
+        IssueCommand::Status { number, target } => {
+            let place = installation::place_of(&target)?;
             block_on(async {
-                let open = installation::open(data).await?;
+                let open = installation::open(place).await?;
                 status(&open.database.issues(), number.map(IssueNumber)).await
             })
         }
@@ -158,7 +158,7 @@ fn refuse_foreign_images(
     sender_address: &str,
     texts: &[(PathBuf, IssueText)],
 ) -> anyhow::Result<()> {
-    let pages: Option<axum::http::Uri> = open.base_url.parse().ok();
+    let pages: Option<axum::http::Uri> = open.base_url()?.parse().ok();
     let pages = pages
         .as_ref()
         .and_then(|url| url.host())
@@ -192,7 +192,7 @@ fn refuse_unmailable(
             newsletter,
             language: text.language.unwrap_or(first),
             text,
-            base_url: &open.base_url,
+            base_url: open.base_url()?,
         })
         .map_err(|error| {
             SettingsError::new(format!("{}: nothing was sent: {error}", path.display()))
@@ -229,7 +229,7 @@ async fn watch(desk: &IssueDesk, number: IssueNumber) -> anyhow::Result<()> {
         let progress = desk
             .progress(number)
             .await
-            .context("the database went away; the issue goes on when `letterbox up` does")?
+            .context("the database went away; the issue goes on when it is back")?
             .context("the issue is gone")?;
         if matches!(
             progress.state,
@@ -239,7 +239,7 @@ async fn watch(desk: &IssueDesk, number: IssueNumber) -> anyhow::Result<()> {
             print_line(&describe(progress.state.label(), &progress.counts, None));
             if progress.state == IssueState::Held {
                 bail!(
-                    "issue {} is held: those who wait in it get nothing for now; the log of `letterbox up` says why",
+                    "issue {} is held: those who wait in it get nothing for now; the log of the worker says why",
                     number.0
                 );
             }

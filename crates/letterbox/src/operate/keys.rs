@@ -24,7 +24,10 @@ pub(crate) fn run(command: KeysCommand) -> anyhow::Result<()> {
 
 fn new(dir: &Path) -> anyhow::Result<()> {
     split::write_new_keys(dir, &OsEntropy)?;
-    print_line(&format!("The keys of a new installation are in {}:", dir.display()));
+    print_line(&format!(
+        "The keys of a new installation are in {}:",
+        dir.display()
+    ));
     print_line(&format!(
         "  {}  makes all others: no role needs it. Keep it off the roles' machines, and a copy elsewhere.",
         dir.join("masters").display()

@@ -1,9 +1,11 @@
-//! Operator commands: each opens its input files, becomes the owner of the data folder, and acts on
-//! the installation that runs there.
+//! Operator commands: each opens its input files, finds the installation (as the owner of a data folder,
+//! or by a database), and acts on it.
 
 mod body;
+mod dead_letters;
 mod installation;
 mod issue;
+mod keys;
 mod newsletter;
 mod progress_line;
 
@@ -12,14 +14,13 @@ use std::path::Path;
 use anyhow::Context;
 
 pub(crate) use body::{BodyFile, run as body};
+pub(crate) use dead_letters::run as dead_letters;
 pub(crate) use installation::announce;
 pub(crate) use issue::run as issue;
+pub(crate) use keys::run as keys;
 pub(crate) use newsletter::{NewsletterFile, run as newsletter};
 
-use crate::cli::KeysCommand;
-use crate::data_folder::DataFolder;
 use crate::failure::SettingsError;
-use crate::{key_files, unprivileged};
 
 /// Larger files are no settings and no issue.
 const LARGEST_INPUT: u64 = 1024 * 1024;
@@ -48,7 +49,7 @@ fn read_input(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Runs a command's future on a runtime of its own.
-fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+pub(crate) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -56,31 +57,14 @@ fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
         .block_on(future)
 }
 
-/// `letterbox keys …`
-pub(crate) fn keys(command: KeysCommand) -> anyhow::Result<()> {
-    let KeysCommand::Show { data } = command;
-    let data = DataFolder::at(&data.folder())?;
-    unprivileged::become_owner(&data)?;
-    let keys = key_files::read(&data.keys())?;
-    let print = crate::up::print_line;
-    print(&format!("body id      {}", keys.body_id));
-    for master in &keys.links {
-        print(&format!(
-            "links        key id {}, {}",
-            master.kid.0,
-            master.state.label()
-        ));
-    }
-    print(&format!(
-        "addresses    generation 1 to {}",
-        keys.address.len()
+/// `letterbox examples`
+pub(crate) fn examples(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    crate::up::write_examples(folder)?;
+    crate::up::print_line(&format!(
+        "Example files are in {}: change them before you use them.",
+        folder.display()
     ));
-    for key in &keys.sealing {
-        print(&format!(
-            "sealing      key id {}, public key {}",
-            key.kid.0,
-            data_encoding::HEXLOWER.encode(&key.public)
-        ));
-    }
     Ok(())
 }

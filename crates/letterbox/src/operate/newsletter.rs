@@ -77,18 +77,18 @@ impl NewsletterFile {
 /// Runs the command.
 pub(crate) fn run(command: NewsletterCommand) -> anyhow::Result<()> {
     match command {
-        NewsletterCommand::Add { file, data } => {
+        NewsletterCommand::Add { file, target } => {
             let newsletter = read_input(&file)
                 .and_then(|text| NewsletterFile::parse(&text))
                 .map_err(|error| failure::in_file(&file, error))?;
-            let data = installation::folder_of(&data)?;
+            let place = installation::place_of(&target)?;
             block_on(async {
-                let open = installation::open(data).await?;
+                let open = installation::open(place).await?;
                 let catalogue = open.catalogue().await?;
                 let Some(body) = &catalogue.body else {
                     return Err(SettingsError::new(format!(
                         "no newsletter opens before the body is set: change {} and give it to `letterbox body set` first",
-                        open.data.examples().join("body.toml").display()
+                        open.example("body.toml")
                     ))
                     .into());
                 };
@@ -111,26 +111,21 @@ pub(crate) fn run(command: NewsletterCommand) -> anyhow::Result<()> {
                     "{done} the newsletter {} (number {}).",
                     saved.slug, saved.number.0
                 ));
-                print_line(&format!(
-                    "Sign-up page   {}/newsletters/{}",
-                    open.base_url, saved.slug
-                ));
-                print_line(&format!(
-                    "Form to paste  {}/newsletters/{}/form.html",
-                    open.base_url, saved.slug
-                ));
+                let page = format!("/newsletters/{}", saved.slug);
+                open.print_page("Sign-up page  ", &page);
+                open.print_page("Form to paste ", &format!("{page}/form.html"));
                 Ok(())
             })
         }
-        NewsletterCommand::List { data } => {
-            let data = installation::folder_of(&data)?;
+        NewsletterCommand::List { target } => {
+            let place = installation::place_of(&target)?;
             block_on(async {
-                let open = installation::open(data).await?;
+                let open = installation::open(place).await?;
                 let catalogue = open.catalogue().await?;
                 if catalogue.newsletters.is_empty() {
                     print_line(&format!(
                         "No newsletter yet: change {} and give it to `letterbox newsletter add`.",
-                        open.data.examples().join("newsletter.toml").display()
+                        open.example("newsletter.toml")
                     ));
                 }
                 for newsletter in &catalogue.newsletters {

@@ -6,11 +6,9 @@
 //! | `private_postgres` | set up, started, kept running, stopped |
 //! | `postgres_programs` | where its programs are |
 //! | `parts` | what each part is handed, and the order in which they start and stop |
-//! | `caught_mail_page` | `/caught-mail` |
 //! | `examples` | the example body, newsletter and issue |
 //! | `summary` | what is printed |
 
-mod caught_mail_page;
 mod examples;
 mod parts;
 mod postgres_programs;
@@ -21,20 +19,20 @@ mod summary;
 use std::net::TcpListener;
 
 use anyhow::Context;
-use clap::parser::ValueSource;
 use service_runtime::OsEntropy;
 
+pub(crate) use examples::write_files as write_examples;
 pub(crate) use private_postgres::Connection;
 pub(crate) use summary::line as print_line;
 
 use crate::cli::UpOptions;
 use crate::data_folder::DataFolder;
 use crate::failure::SettingsError;
-use crate::{key_files, unprivileged};
+use crate::keys::masters;
+use crate::unprivileged;
 
 /// Runs until a signal. Nothing is created or bound before all settings are checked.
-pub(crate) fn run(options: UpOptions, password_source: Option<ValueSource>) -> anyhow::Result<()> {
-    settings::refuse_password_argument(password_source)?;
+pub(crate) fn run(options: UpOptions) -> anyhow::Result<()> {
     let data = DataFolder::at(&options.data.folder())?;
     let settings = settings::check(options)?;
     let log = service_runtime::logs::LogSettings {
@@ -51,8 +49,8 @@ pub(crate) fn run(options: UpOptions, password_source: Option<ValueSource>) -> a
         .with_context(|| format!("cannot enter {}", data.root().display()))?;
     let _lock = data.lock()?;
     let listener = listen(&settings)?;
-    let made = key_files::create_if_absent(&data.keys(), &OsEntropy)?;
-    let keys = key_files::read(&data.keys())?;
+    let made = masters::create_if_absent(&data.keys(), &OsEntropy)?;
+    let keys = masters::read(&data.keys())?;
     examples::write_files(&data.examples())?;
 
     print_line(&format!(

@@ -4,18 +4,12 @@
 //! and the catalogue copy; only `delivery` gets the opening key, the address keys and the database.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use address_open::{AddressKeys, Opener};
-use address_seal::Sealer;
 use anyhow::Context;
 use axum::Router;
-use axum::extract::RawQuery;
-use axum::http::{HeaderMap, header};
-use domain::{BodyId, Clock, Language};
-use link_token::{FormStampKey, LinkClass, LinkKeys};
+use domain::{BodyId, Clock};
 use mail::Transport;
 use service_runtime::admin::Check;
 use service_runtime::metrics_page::{self, MetricsPage};
@@ -23,22 +17,19 @@ use service_runtime::{
     OsEntropy, ServerLimits, Shutdown, SystemClock, access_log, admin, http_server, loopback,
 };
 use shipper::{CatalogueCopy, Route, Shipper};
-use spool::{Spool, SpoolSettings};
-use store::{ConnectSettings, Database, Host};
+use spool::Spool;
+use store::{ConnectSettings, Database, Host, Tls};
 
 use super::private_postgres::{Connection, PrivatePostgres};
 use super::settings::UpSettings;
-use super::{caught_mail_page, examples, summary};
+use super::{examples, summary};
 use crate::data_folder::DataFolder;
-use crate::key_files::KeyFiles;
-use crate::operate;
+use crate::keys::Masters;
+use crate::keys::role_folders::{IntakeKeys, UnsubscribeKeys};
+use crate::{caught_mail_page, open_spool, operate, public_pages};
 
 /// Of the private server's 40 connections; the rest is for operator commands.
 const CONNECTIONS: u32 = 24;
-/// Stops have room of their own, which sign-ups cannot take (`FORMATS.md`, Spool).
-const STOP_LIMIT: u64 = 64 * 1024 * 1024;
-/// Finished stop segments are kept for this long, at least the life of backups.
-const STOP_ARCHIVE: Duration = Duration::from_hours(35 * 24);
 /// For open requests and the last batch, and above all for replies after the dot: cut short, they
 /// leave doubts. A second signal does not wait.
 const GRACE: Duration = Duration::from_mins(2);
@@ -47,7 +38,7 @@ const GRACE: Duration = Duration::from_mins(2);
 pub(crate) async fn run(
     settings: UpSettings,
     data: DataFolder,
-    keys: KeyFiles,
+    keys: Masters,
     listener: TcpListener,
 ) -> anyhow::Result<()> {
     let metrics = metrics_page::install().context("metrics cannot be collected")?;
@@ -75,7 +66,7 @@ pub(crate) async fn run(
     .await;
     if outcome.is_ok() {
         shutdown
-            .wait_for_signal()
+            .wait_for_signal(Duration::ZERO)
             .await
             .context("signals cannot be watched")?;
         summary::line("Stopping …");
@@ -95,7 +86,7 @@ pub(crate) async fn run(
 async fn serve(
     settings: &UpSettings,
     data: &DataFolder,
-    keys: KeyFiles,
+    keys: Masters,
     listener: TcpListener,
     metrics: MetricsPage,
     postgres: &PrivatePostgres,
@@ -111,8 +102,15 @@ async fn serve(
     operate::announce(data, &postgres.connection(), &settings.base_url)?;
 
     let spools = Spools::open(settings, data, &clock)?;
-    let (web_keys, worker_keys) = share_out(keys)?;
-    let (public, checks) = web_roles(settings, web_keys, &spools, &catalogue, &clock);
+    let (intake_keys, unsubscribe_keys, worker) = keys.share_out()?;
+    let (public, checks) = web_roles(
+        settings,
+        intake_keys,
+        unsubscribe_keys,
+        &spools,
+        &catalogue,
+        &clock,
+    );
     shutdown.spawn(
         "catalogue",
         catalogue
@@ -120,7 +118,7 @@ async fn serve(
             .keep_fresh(database.catalogue(), shutdown.clone()),
     );
     spools.ship(&database, &clock, shutdown);
-    start_delivery(settings, data, &database, worker_keys, clock, shutdown)?;
+    start_delivery(settings, data, &database, worker.keys, clock, shutdown)?;
 
     let private = admin::router(metrics, checks, shutdown);
     let router = with_private_pages(settings, data, &catalogue, public, private);
@@ -164,7 +162,8 @@ async fn open_database(
 /// The two web roles on one router, and what makes them ready.
 fn web_roles(
     settings: &UpSettings,
-    keys: WebKeys,
+    keys: IntakeKeys,
+    leaving: UnsubscribeKeys,
     spools: &Spools,
     catalogue: &CatalogueCopy,
     clock: &Arc<dyn Clock>,
@@ -179,13 +178,15 @@ fn web_roles(
         entropy: Arc::new(OsEntropy),
         base_url: settings.base_url.clone(),
     };
-    let checks = intake::readiness(&doors);
-    let router = intake::router(doors).merge(unsubscribe::router(unsubscribe::Doors {
-        leave: keys.leave,
+    let leaving = unsubscribe::Doors {
+        leave: leaving.leave,
         spool: spools.stops.clone(),
         catalogue: catalogue.clone(),
         entropy: Arc::new(OsEntropy),
-    }));
+    };
+    let mut checks = intake::readiness(&doors);
+    checks.extend(unsubscribe::readiness(&leaving));
+    let router = intake::router(doors).merge(unsubscribe::router(leaving));
     summary::part("intake", "takes sign-ups; cannot open an address");
     summary::part("unsubscribe", "works while the database is away");
     (router, checks)
@@ -216,6 +217,7 @@ fn start_delivery(
     };
     delivery::run(
         database,
+        None,
         keys,
         transport,
         worker,
@@ -242,27 +244,20 @@ fn with_private_pages(
             catalogue.clone(),
         ));
     }
-    let for_missing = catalogue.clone();
-    public
-        .merge(page_frame::styles())
-        .merge(loopback::only(private))
-        .fallback(async move |RawQuery(query): RawQuery, headers: HeaderMap| {
-            let accepted = headers
-                .get(header::ACCEPT_LANGUAGE)
-                .and_then(|value| value.to_str().ok());
-            let language = page_frame::language_from(query.as_deref(), accepted, Language::En);
-            page_frame::not_found(&for_missing.current(), language)
-        })
+    public_pages::around(public.merge(loopback::only(private)), catalogue)
 }
 
 fn connect_settings(connection: &Connection) -> ConnectSettings {
     ConnectSettings {
-        host: Host::Socket(connection.socket_folder.clone()),
-        port: connection.port,
+        hosts: vec![(
+            Host::Socket(connection.socket_folder.clone()),
+            connection.port,
+        )],
         user: connection.user.clone(),
-        password: Some(connection.password.to_string()),
+        password: Some(connection.password.clone()),
         database: connection.database.clone(),
         max_connections: CONNECTIONS,
+        tls: Tls::Off,
     }
 }
 
@@ -278,19 +273,9 @@ impl Spools {
         data: &DataFolder,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        let open = |folder: PathBuf, limit_bytes: u64, keep_archive: Option<Duration>| {
-            let shown = folder.display().to_string();
-            let settings = SpoolSettings {
-                folder,
-                limit_bytes,
-                keep_archive,
-            };
-            Spool::open(settings, Arc::clone(clock), &OsEntropy)
-                .with_context(|| format!("the spool {shown} cannot be opened"))
-        };
         Ok(Self {
-            sign_ups: open(data.spool("intake"), settings.spool_limit, None)?,
-            stops: open(data.spool("unsubscribe"), STOP_LIMIT, Some(STOP_ARCHIVE))?,
+            sign_ups: open_spool::of_requests(data.spool("intake"), settings.spool_limit, clock)?,
+            stops: open_spool::of_stops(data.spool("unsubscribe"), clock)?,
         })
     }
 
@@ -314,44 +299,4 @@ impl Spools {
             shutdown.spawn("shipper", shipper.run(shutdown.clone()));
         }
     }
-}
-
-/// What the web roles may hold: nothing that opens an address.
-struct WebKeys {
-    sealer: Sealer,
-    join: LinkKeys,
-    leave: LinkKeys,
-    form_stamp: FormStampKey,
-}
-
-/// Derives each part's keys from the masters, which nobody gets.
-fn share_out(keys: KeyFiles) -> anyhow::Result<(WebKeys, delivery::Keys)> {
-    let body = keys.body_id;
-    let newest = keys.sealing.last().context("there is no sealing key")?;
-    let sealer =
-        Sealer::new(body, newest.kid, newest.public).context("the sealing key is broken")?;
-    let links =
-        |class| LinkKeys::derive(class, body, &keys.links).context("the link keys are broken");
-    let (leave, join) = (links(LinkClass::Leave)?, links(LinkClass::Join)?);
-    let address =
-        AddressKeys::derive(body, &keys.address).context("the address keys are broken")?;
-    let opening = keys
-        .sealing
-        .into_iter()
-        .map(|key| (key.kid, key.secret))
-        .collect();
-    Ok((
-        WebKeys {
-            sealer,
-            join: join.clone(),
-            leave: leave.clone(),
-            form_stamp: keys.form_stamp,
-        },
-        delivery::Keys {
-            opener: Opener::new(body, opening),
-            address,
-            leave,
-            join,
-        },
-    ))
 }

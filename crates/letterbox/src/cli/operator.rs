@@ -1,0 +1,127 @@
+//! The command lines of operator commands.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::target::{DataOption, Target};
+
+#[derive(Subcommand)]
+pub(crate) enum BodyCommand {
+    /// Take the body's particulars from a file; every notice is written anew from them
+    ///
+    /// DIR/examples/body.toml is a commented file to start from. Without these particulars no
+    /// newsletter opens.
+    Set {
+        /// The file (TOML)
+        file: PathBuf,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Print the body's particulars
+    Show {
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum NewsletterCommand {
+    /// Add a newsletter from a file, or change the one with the same slug
+    ///
+    /// DIR/examples/newsletter.toml is a commented file to start from.
+    Add {
+        /// The file (TOML)
+        file: PathBuf,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// List the newsletters
+    List {
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum IssueCommand {
+    /// Send an issue to everybody who gets the newsletter, and watch it go
+    ///
+    /// The file is Markdown. Between two lines of --- at its top stand `subject:` and `preheader:`.
+    /// What the lint finds is refused before anything is sent. Ctrl-C ends the watching, not the sending.
+    Send {
+        /// The issue in the newsletter's first language
+        file: PathBuf,
+        /// The newsletter's slug
+        #[arg(long, value_name = "SLUG")]
+        newsletter: String,
+        /// The same issue in Welsh, for a newsletter in both languages
+        #[arg(long, value_name = "FILE")]
+        welsh: Option<PathBuf>,
+        /// Hand it over and do not wait
+        #[arg(long)]
+        no_wait: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show how far an issue is, or all of them
+    Status {
+        /// The issue's number
+        number: Option<u32>,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// List the requests that nobody could read; one that may be an unsubscribe holds back all bulk mail
+    List {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Say that somebody has looked at one of them: it holds back nothing any more
+    ///
+    /// What it asked for was not done. Find out what it was first: `list` tells where it came from,
+    /// and the table `dead_request` keeps its bytes.
+    Seen {
+        /// Its number in the list
+        number: u64,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make the keys of a new installation of separate roles: one folder a role, and the masters
+    ///
+    /// DIR must be new or empty. DIR/intake, DIR/unsubscribe and DIR/deliver hold what that role needs
+    /// and nothing else; move each to the machine of its role and give it to the role's user.
+    /// DIR/masters makes them all: no role reads it. Keep it off these machines, and a copy elsewhere.
+    New {
+        /// The folder
+        dir: PathBuf,
+    },
+    /// Split the keys of an embedded installation, or masters, into one folder a role
+    ///
+    /// The old keys stay where they are; the new folders open the same addresses and verify the
+    /// same links.
+    Split {
+        /// The folder for the folders; new or empty
+        dir: PathBuf,
+        /// Masters as `keys new` made them, in place of --data
+        #[arg(long, value_name = "DIR", conflicts_with = "folder")]
+        masters: Option<PathBuf>,
+        #[command(flatten)]
+        data: DataOption,
+    },
+    /// Print the body id and the key generations; never a key
+    Show {
+        /// A folder that `keys new` or `keys split` made, in place of --data
+        #[arg(long, value_name = "DIR", conflicts_with = "folder")]
+        keys: Option<PathBuf>,
+        #[command(flatten)]
+        data: DataOption,
+    },
+}

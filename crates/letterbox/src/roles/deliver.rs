@@ -1,0 +1,167 @@
+//! `letterbox deliver`: a worker, which applies requests and sends mail.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use mail::Transport;
+use queue::{Broker, BrokerSettings};
+use service_runtime::admin::{Check, Checks};
+use service_runtime::{OsEntropy, SystemClock, loopback};
+use shipper::CatalogueCopy;
+use store::{ConnectSettings, Database};
+
+use super::process::{self, Process, Stop};
+use super::same_body;
+use crate::caught_mail_page;
+use crate::cli::DeliverOptions;
+use crate::data_folder::DataFolder;
+use crate::failure::SettingsError;
+use crate::keys::role_folders::{self, DeliverKeys};
+use crate::settings::{base_url, broker, database, relay};
+
+const ADMIN: SocketAddr = process::loopback(9103);
+/// Registrar, marks, planner, sweeper, heartbeat, look-out, outbox and mails have one each, besides
+/// those of the connections that send.
+const CONNECTIONS: u32 = 12;
+/// For the last batch, and above all for replies after the dot: cut short, they leave doubts.
+const GRACE: Duration = Duration::from_mins(2);
+
+/// Checked settings, keys included.
+struct DeliverSettings {
+    admin_listen: SocketAddr,
+    /// Without a slash at the end.
+    base_url: String,
+    keys: DeliverKeys,
+    data: PathBuf,
+    outlet: Outlet,
+    connections: u16,
+    database: ConnectSettings,
+    broker: Option<BrokerSettings>,
+}
+
+/// Where mail goes.
+enum Outlet {
+    Relay(relay::Relay),
+    Caught(PathBuf),
+}
+
+impl DeliverSettings {
+    fn check(options: DeliverOptions) -> anyhow::Result<Self> {
+        let base_url = base_url::check(&options.base_url)?;
+        let outlet = match (
+            relay::check(&options.relay, &base_url)?,
+            options.caught_mail,
+        ) {
+            (Some(relay), _) => Outlet::Relay(relay),
+            (None, Some(folder)) => Outlet::Caught(folder),
+            (None, None) => {
+                return Err(SettingsError::new(
+                    "there is nowhere to send mail: name a relay with --smtp, or to try it a folder with --caught-mail",
+                )
+                .into());
+            }
+        };
+        let connections = options.relay.connections;
+        Ok(Self {
+            admin_listen: options.admin.admin_listen.unwrap_or(ADMIN),
+            database: database::check(&options.database, CONNECTIONS + u32::from(connections))?,
+            broker: broker::check(&options.broker)?,
+            keys: role_folders::read_deliver(&options.keys)?,
+            base_url,
+            data: options.data,
+            outlet,
+            connections,
+        })
+    }
+}
+
+/// Runs until a signal.
+pub(crate) fn run(options: DeliverOptions) -> anyhow::Result<()> {
+    process::start_log(&options.log.log)?;
+    let settings = DeliverSettings::check(options)?;
+    let admin = process::listen(settings.admin_listen, "--admin-listen")?;
+    let data = process::own_folder(&settings.data)?;
+    let stop = Stop {
+        notice: Duration::ZERO,
+        grace: GRACE,
+    };
+    Process::run("deliver", stop, async |process| {
+        let database = Database::connect_later(&settings.database);
+        let (transport, for_operators) = open_outlet(settings.outlet, &data, &database, process)?;
+        let waiting = || Err("the database has not answered yet".to_owned());
+        let checks = Checks::from(vec![Check::new("database", waiting)]);
+        process.serve_admin(admin, checks.clone(), for_operators)?;
+        let (body_id, failure) = (settings.keys.body_id, &process.failure);
+        if !same_body::confirm(&database, body_id, failure, &process.shutdown).await {
+            return Ok(());
+        }
+        let broker = settings
+            .broker
+            .map(|broker| Broker::new(broker, "deliver", Arc::new(OsEntropy)));
+        let worker = delivery::Settings {
+            base_url: settings.base_url,
+            state_dir: data.root().to_owned(),
+            connections: usize::from(settings.connections),
+        };
+        let started = delivery::run(
+            &database,
+            broker.as_ref(),
+            settings.keys.keys,
+            transport,
+            worker,
+            Arc::new(SystemClock),
+            Arc::new(OsEntropy),
+            &process.shutdown,
+        );
+        checks.set(started.map_err(explained)?);
+        Ok(())
+    })
+}
+
+/// Where mail goes, and the pages for operators that come with it.
+fn open_outlet(
+    outlet: Outlet,
+    data: &DataFolder,
+    database: &Database,
+    process: &Process,
+) -> anyhow::Result<(Transport, Router)> {
+    match outlet {
+        Outlet::Relay(relay) => {
+            tracing::info!(relay = relay.described, "mail goes to the relay");
+            Ok((relay.transport, Router::new()))
+        }
+        Outlet::Caught(folder) => {
+            tracing::warn!(folder = %folder.display(), "mail is caught: none leaves this machine");
+            let transport = Transport::caught(folder.clone()).with_context(|| {
+                let folder = folder.display();
+                format!("--caught-mail {folder}: name a folder that this user may write to")
+            })?;
+            let catalogue = CatalogueCopy::load(data.catalogue());
+            process.shutdown.spawn(
+                "catalogue",
+                catalogue
+                    .clone()
+                    .keep_fresh(database.catalogue(), process.shutdown.clone()),
+            );
+            let pages = caught_mail_page::router(folder, catalogue).merge(page_frame::styles());
+            Ok((transport, loopback::only(pages)))
+        }
+    }
+}
+
+fn explained(error: delivery::StartError) -> anyhow::Error {
+    match error {
+        delivery::StartError::InUse(folder) => SettingsError::new(format!(
+            "another worker uses {}: stop it first, or give each worker a --data folder of its own",
+            folder.display()
+        ))
+        .into(),
+        other @ delivery::StartError::StateDir { .. } => {
+            anyhow::Error::new(other).context("the worker does not start")
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `letterbox unsubscribe`: takes what is behind unsubscribe links, and knows nothing about anybody.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use domain::Clock;
+use service_runtime::{OsEntropy, SystemClock};
+
+use super::process::{self, Process, Stop};
+use super::web_role::{self, Backends};
+use crate::cli::UnsubscribeOptions;
+use crate::keys::role_folders::{self, UnsubscribeKeys};
+use crate::settings::{broker, database};
+use crate::{open_spool, public_pages};
+
+const ADMIN: SocketAddr = process::loopback(9102);
+
+/// Checked settings, keys included: what verifies links to leave. There is no field for any other
+/// key.
+struct UnsubscribeSettings {
+    listen: SocketAddr,
+    admin_listen: SocketAddr,
+    keys: UnsubscribeKeys,
+    data: PathBuf,
+    backends: Backends,
+    stop: Stop,
+}
+
+impl UnsubscribeSettings {
+    fn check(options: UnsubscribeOptions) -> anyhow::Result<Self> {
+        let keys = role_folders::read_unsubscribe(&options.keys)?;
+        Ok(Self {
+            listen: options.listen,
+            admin_listen: options.admin.admin_listen.unwrap_or(ADMIN),
+            backends: Backends {
+                body_id: keys.body_id,
+                database: database::check(&options.database, web_role::CONNECTIONS)?,
+                broker: broker::check(&options.broker)?,
+            },
+            keys,
+            data: options.data,
+            stop: Stop {
+                notice: options.stop.notice(),
+                grace: web_role::GRACE,
+            },
+        })
+    }
+}
+
+/// Runs until a signal.
+pub(crate) fn run(options: UnsubscribeOptions) -> anyhow::Result<()> {
+    process::start_log(&options.log.log)?;
+    let settings = UnsubscribeSettings::check(options)?;
+    let public = process::listen(settings.listen, "--listen")?;
+    let admin = process::listen(settings.admin_listen, "--admin-listen")?;
+    let data = process::own_folder(&settings.data)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let spool = open_spool::of_stops(data.root().join("spool"), &clock)?;
+    let catalogue = web_role::catalogue(&data);
+
+    Process::run("unsubscribe", settings.stop, async |process| {
+        let doors = unsubscribe::Doors {
+            leave: settings.keys.leave,
+            spool: spool.clone(),
+            catalogue: catalogue.clone(),
+            entropy: Arc::new(OsEntropy),
+        };
+        web_role::connect(
+            settings.backends,
+            spool,
+            "unsubscribe",
+            true,
+            &catalogue,
+            &clock,
+            process,
+        );
+        process.serve_admin(admin, unsubscribe::readiness(&doors), Router::new())?;
+        let pages = public_pages::around(unsubscribe::router(doors), &catalogue);
+        process.serve(public, pages)
+    })
+}

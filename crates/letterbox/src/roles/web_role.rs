@@ -1,0 +1,79 @@
+//! What both web roles do: a spool of their own, a copy of the catalogue, and the way to the
+//! registrar.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{BodyId, Clock};
+use queue::{Broker, BrokerSettings};
+use service_runtime::OsEntropy;
+use shipper::{CatalogueCopy, Route, Shipper};
+use spool::Spool;
+use store::{ConnectSettings, Database};
+
+use super::process::Process;
+use super::same_body;
+use crate::data_folder::DataFolder;
+
+/// The heartbeat, a batch, the catalogue.
+pub(super) const CONNECTIONS: u32 = 3;
+/// For open requests; what is in the spool is safe.
+pub(super) const GRACE: Duration = Duration::from_secs(30);
+
+/// The servers behind a web role; it works while all of them are down.
+pub(super) struct Backends {
+    /// Whose database it has to be.
+    pub(super) body_id: BodyId,
+    pub(super) database: ConnectSettings,
+    pub(super) broker: Option<BrokerSettings>,
+}
+
+/// The role's copy of the catalogue, from its own disk first.
+pub(super) fn catalogue(data: &DataFolder) -> CatalogueCopy {
+    CatalogueCopy::load(data.catalogue())
+}
+
+/// Starts what connects the role with the rest: shipping, heartbeat, catalogue. Nothing waits for
+/// the servers behind it.
+pub(super) fn connect(
+    backends: Backends,
+    spool: Spool,
+    role: &'static str,
+    holds_stops: bool,
+    catalogue: &CatalogueCopy,
+    clock: &Arc<dyn Clock>,
+    process: &Process,
+) {
+    let shutdown = &process.shutdown;
+    let database = Database::connect_later(&backends.database);
+    let (asked, body_id) = (database.clone(), backends.body_id);
+    let (failure, stop) = (process.failure.clone(), shutdown.clone());
+    shutdown.spawn("same_body", async move {
+        same_body::confirm(&asked, body_id, &failure, &stop).await;
+    });
+    let broker = backends.broker.map(|settings| {
+        let broker = Broker::new(settings, role, Arc::new(OsEntropy));
+        let (publisher, connection) = broker.publisher(shutdown.token().clone());
+        shutdown.spawn("publisher", connection);
+        publisher
+    });
+    let route = Route {
+        broker,
+        inbox: database.sign_up_inbox(),
+    };
+    let shipper = Shipper::new(
+        spool,
+        route,
+        database.spools(),
+        role,
+        holds_stops,
+        Arc::clone(clock),
+    );
+    shutdown.spawn("shipper", shipper.run(shutdown.clone()));
+    shutdown.spawn(
+        "catalogue",
+        catalogue
+            .clone()
+            .keep_fresh(database.catalogue(), shutdown.clone()),
+    );
+}

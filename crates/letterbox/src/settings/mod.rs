@@ -1,0 +1,13 @@
+//! What options and environment say, checked against each other, with secrets read.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `base_url` | how residents reach an installation |
+//! | `database`, `broker`, `relay` | the three servers that roles talk to |
+//! | `secret` | secrets from files and the environment, never from the command line |
+
+pub(crate) mod base_url;
+pub(crate) mod broker;
+pub(crate) mod database;
+pub(crate) mod relay;
+pub(crate) mod secret;
