@@ -92,8 +92,8 @@ impl Broker {
             inbox: Arc::clone(&inbox),
             stop: stop.clone(),
         };
-        let running = self.supervisor(connection, stop).run(duty, state);
-        (Consumer::new(queue, inbox, link), running)
+        let running = self.supervisor(connection, stop.clone()).run(duty, state);
+        (Consumer::new(queue, inbox, link, stop), running)
     }
 
     fn supervisor(&self, connection: Connection, stop: CancellationToken) -> Supervisor {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lapin::message::Delivery;
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::batch::Books;
 use crate::{Batch, Link, Queue};
@@ -14,11 +15,22 @@ pub struct Consumer {
     queue: Queue,
     inbox: Arc<Inbox>,
     link: watch::Receiver<Link>,
+    stop: CancellationToken,
 }
 
 impl Consumer {
-    pub(crate) const fn new(queue: Queue, inbox: Arc<Inbox>, link: watch::Receiver<Link>) -> Self {
-        Self { queue, inbox, link }
+    pub(crate) const fn new(
+        queue: Queue,
+        inbox: Arc<Inbox>,
+        link: watch::Receiver<Link>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            queue,
+            inbox,
+            link,
+            stop,
+        }
     }
 
     /// The queue.
@@ -41,15 +53,18 @@ impl Consumer {
             if let Some(batch) = self.try_next(max) {
                 return Some(batch);
             }
-            if self.inbox.stock().closed {
+            if self.stop.is_cancelled() || self.inbox.stock().closed {
                 return None;
             }
             self.inbox.news.notified().await;
         }
     }
 
-    /// What has arrived, at most `max`; none if nothing has.
+    /// What has arrived, at most `max`; none if nothing has, or the consumer was stopped.
     pub fn try_next(&mut self, max: usize) -> Option<Batch> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
         let mut stock = self.inbox.stock();
         let books = Arc::clone(stock.books.as_ref()?);
         let run = stock.contiguous(max.max(1));

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Queue;
 use crate::batch::Books;
 use crate::consumer::Inbox;
-use crate::dial::{Line, bounded};
+use crate::dial::{Wire, bounded};
 use crate::link::LinkState;
 use crate::supervisor::{Duty, End};
 use crate::topology::{self, Limits, TopologyProblem};
@@ -32,9 +32,9 @@ pub(crate) struct Consuming {
 impl Duty for Consuming {
     type Ready = (Arc<Books>, lapin::Consumer);
 
-    async fn prepare(&mut self, line: &Line) -> Result<Self::Ready, TopologyProblem> {
-        topology::declare(line, Some(self.queue), self.limits).await?;
-        let channel = line.channel().await?;
+    async fn prepare(&mut self, wire: &Wire) -> Result<Self::Ready, TopologyProblem> {
+        topology::declare(wire, Some(self.queue), self.limits).await?;
+        let channel = wire.channel().await?;
         // Before consuming: lapin keeps whatever comes, without limit.
         let each_consumer = BasicQosOptions { global: false };
         bounded(channel.basic_qos(self.prefetch, each_consumer)).await?;
@@ -48,7 +48,7 @@ impl Duty for Consuming {
         Ok((Arc::new(Books::new(channel)), deliveries))
     }
 
-    async fn work(&mut self, _line: &Line, ready: Self::Ready, _link: &mut LinkState) -> End {
+    async fn work(&mut self, _wire: &Wire, ready: Self::Ready, _link: &mut LinkState) -> End {
         let (books, mut deliveries) = ready;
         self.inbox.begin(Arc::clone(&books));
         loop {

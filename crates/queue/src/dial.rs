@@ -35,12 +35,12 @@ pub(crate) enum DialProblem {
 }
 
 /// A connection to the broker. It ends when this is dropped, whatever state it is in.
-pub(crate) struct Line {
+pub(crate) struct Wire {
     connection: Connection,
     _cut: CutOnDrop,
 }
 
-impl Line {
+impl Wire {
     /// Connects to one address and logs in; `name` is what the broker's own lists show.
     pub(crate) async fn dial(
         address: &Address,

@@ -15,7 +15,7 @@ use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::Queue;
-use crate::dial::{Line, bounded};
+use crate::dial::{Wire, bounded};
 use crate::link::LinkState;
 use crate::metrics;
 use crate::publisher::{Call, Message, PublishError, Way};
@@ -51,16 +51,16 @@ struct Fate {
 impl Duty for Publishing {
     type Ready = Channel;
 
-    async fn prepare(&mut self, line: &Line) -> Result<Channel, TopologyProblem> {
-        topology::declare(line, None, self.limits).await?;
-        let channel = line.channel().await?;
+    async fn prepare(&mut self, wire: &Wire) -> Result<Channel, TopologyProblem> {
+        topology::declare(wire, None, self.limits).await?;
+        let channel = wire.channel().await?;
         bounded(channel.confirm_select(ConfirmSelectOptions::default())).await?;
         Ok(channel)
     }
 
-    async fn work(&mut self, line: &Line, channel: Channel, link: &mut LinkState) -> End {
+    async fn work(&mut self, wire: &Wire, channel: Channel, link: &mut LinkState) -> End {
         // The only listener of this connection: two would share the events, not both hear them.
-        let mut events = line.events();
+        let mut events = wire.events();
         let stop = self.stop.clone();
         let mut told_of_refusal = false;
         loop {
@@ -89,7 +89,7 @@ impl Duty for Publishing {
                 Ok(Ok(())) => {}
                 // Which came back is known only once all confirms are: nothing is known here.
                 Ok(Err(error)) => return End::Lost(error.to_string()),
-                Err(_) if line.is_blocked() => {
+                Err(_) if wire.is_blocked() => {
                     drop(calls);
                     return self.wait_for_room(String::new(), events, link).await;
                 }

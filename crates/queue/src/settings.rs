@@ -84,6 +84,10 @@ impl BrokerSettings {
     ///
     /// # Errors
     /// What is wrong, and what to do.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the password that was read is wiped here, when it was copied to each address"
+    )]
     pub fn parse(
         addresses: &[String],
         password: Option<Zeroizing<String>>,

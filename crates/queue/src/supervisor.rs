@@ -9,7 +9,7 @@ use domain::Entropy;
 use tokio_util::sync::CancellationToken;
 
 use crate::BrokerSettings;
-use crate::dial::Line;
+use crate::dial::Wire;
 use crate::link::LinkState;
 use crate::metrics::Connection;
 use crate::topology::TopologyProblem;
@@ -31,13 +31,13 @@ pub(crate) trait Duty: Send + 'static {
     /// Makes the queues and a channel.
     fn prepare(
         &mut self,
-        line: &Line,
+        wire: &Wire,
     ) -> impl Future<Output = Result<Self::Ready, TopologyProblem>> + Send;
 
     /// Works until the connection is lost or the duty is told to stop.
     fn work(
         &mut self,
-        line: &Line,
+        wire: &Wire,
         ready: Self::Ready,
         link: &mut LinkState,
     ) -> impl Future<Output = End> + Send;
@@ -77,7 +77,7 @@ impl Supervisor {
                 return;
             };
             match dialled {
-                Ok((address, line, ready)) => {
+                Ok((address, wire, ready)) => {
                     first_address = address;
                     told = None;
                     let since = Instant::now();
@@ -86,10 +86,10 @@ impl Supervisor {
                         connection = self.connection.label(),
                         "The broker takes part"
                     );
-                    let end = duty.work(&line, ready, &mut link).await;
+                    let end = duty.work(&wire, ready, &mut link).await;
                     link.down();
                     duty.lost();
-                    line.close().await;
+                    wire.close().await;
                     let End::Lost(reason) = end else { return };
                     self.connection.reconnects();
                     tracing::warn!(
@@ -125,19 +125,19 @@ impl Supervisor {
         &self,
         duty: &mut D,
         first: usize,
-    ) -> Result<(usize, Line, D::Ready), TopologyProblem> {
+    ) -> Result<(usize, Wire, D::Ready), TopologyProblem> {
         let addresses = self.settings.addresses();
         let mut step = 0;
         loop {
             let place = (first + step) % addresses.len();
             let name = format!("letterbox {} {}", self.role, self.connection.label());
-            let reached = match Line::dial(&addresses[place], self.settings.tls(), name).await {
-                Ok(line) => duty.prepare(&line).await.map(|ready| (line, ready)),
+            let reached = match Wire::dial(&addresses[place], self.settings.tls(), name).await {
+                Ok(wire) => duty.prepare(&wire).await.map(|ready| (wire, ready)),
                 Err(problem) => Err(problem.into()),
             };
             step += 1;
             match reached {
-                Ok((line, ready)) => return Ok((place, line, ready)),
+                Ok((wire, ready)) => return Ok((place, wire, ready)),
                 // The nodes of a cluster declare alike: another one would say the same.
                 Err(problem @ TopologyProblem::Misdeclared(_)) => return Err(problem),
                 Err(problem) if step == addresses.len() => return Err(problem),

@@ -12,7 +12,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ErrorKind, ExchangeKind};
 
 use crate::Queue;
-use crate::dial::{DialProblem, Line, bounded};
+use crate::dial::{DialProblem, Wire, bounded};
 
 /// The exchange of work.
 pub(crate) const WORK: &str = "letterbox.work";
@@ -99,12 +99,12 @@ impl Part {
 /// Makes what is missing. A consumer needs its own queue only: a wrong one elsewhere is not its
 /// business.
 pub(crate) async fn declare(
-    line: &Line,
+    wire: &Wire,
     only: Option<Queue>,
     limits: Limits,
 ) -> Result<(), TopologyProblem> {
     // A channel of its own, since whatever the broker refuses closes it.
-    let channel = line.channel().await?;
+    let channel = wire.channel().await?;
     for part in parts(only, limits) {
         match bounded(make(&channel, &part)).await {
             Ok(()) => {}
@@ -114,7 +114,7 @@ pub(crate) async fn declare(
                         Err(TopologyProblem::Misdeclared(part.name()))
                     }
                     // A web role's user may publish and nothing else: then it is enough that all is there.
-                    Some(ACCESS_REFUSED) => look(line, only, limits).await,
+                    Some(ACCESS_REFUSED) => look(wire, only, limits).await,
                     _ => Err(problem.into()),
                 };
             }
@@ -125,8 +125,8 @@ pub(crate) async fn declare(
 }
 
 /// Looks whether everything is there, which needs no right.
-async fn look(line: &Line, only: Option<Queue>, limits: Limits) -> Result<(), TopologyProblem> {
-    let channel = line.channel().await?;
+async fn look(wire: &Wire, only: Option<Queue>, limits: Limits) -> Result<(), TopologyProblem> {
+    let channel = wire.channel().await?;
     for part in parts(only, limits) {
         if let Err(problem) = bounded(find(&channel, &part)).await {
             return match refusal(&problem) {

@@ -6,5 +6,6 @@ mod proxy;
 mod publishing;
 mod receiving;
 mod settings;
+mod tls;
 mod topology;
 mod yard;

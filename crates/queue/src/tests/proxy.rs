@@ -31,6 +31,7 @@ pub(super) struct Proxy {
 
 struct Shared {
     weather: watch::Sender<Weather>,
+    cuts: watch::Sender<()>,
     frames: broadcast::Sender<Vec<u8>>,
     nacks: AtomicBool,
     accepted: AtomicUsize,
@@ -42,6 +43,7 @@ impl Proxy {
         let address = listener.local_addr().unwrap().to_string();
         let shared = Arc::new(Shared {
             weather: watch::channel(Weather::Fair).0,
+            cuts: watch::channel(()).0,
             frames: broadcast::channel(16).0,
             nacks: AtomicBool::new(false),
             accepted: AtomicUsize::new(0),
@@ -61,8 +63,7 @@ impl Proxy {
 
     /// Cuts all connections; new ones are let through.
     pub(super) fn cut(&self) {
-        self.turns(Weather::Down);
-        self.turns(Weather::Fair);
+        self.shared.cuts.send_replace(());
     }
 
     /// The broker's confirms arrive as refusals.
@@ -125,9 +126,11 @@ async fn accept(listener: TcpListener, broker: String, shared: Arc<Shared>) {
         let broker = broker.clone();
         connections.spawn(async move {
             let mut down = shared.weather.subscribe();
+            let mut cut = shared.cuts.subscribe();
             let carried = carry(client, &broker, &shared);
             tokio::select! {
                 () = carried => {}
+                _ = cut.changed() => {}
                 _ = down.wait_for(|weather| *weather == Weather::Down) => {}
             }
         });

@@ -16,7 +16,7 @@ use crate::topology::Limits;
 use crate::{Broker, BrokerSettings, Consumer, Link, Message, Publisher, Queue};
 
 /// Everything a test waits for comes within it, or the test fails.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 const DEAD: &str = "letterbox.dead.v1";
 const DELAY: &str = "letterbox.delay.v1";
@@ -69,7 +69,10 @@ impl Yard {
     }
 
     pub(super) fn broker_at(&self, addresses: &[String]) -> Broker {
-        let settings = BrokerSettings::parse(addresses, None, None, false).unwrap();
+        self.broker_with(BrokerSettings::parse(addresses, None, None, false).unwrap())
+    }
+
+    pub(super) fn broker_with(&self, settings: BrokerSettings) -> Broker {
         let entropy: Arc<dyn Entropy> = Arc::new(CountingEntropy::default());
         let mut broker = Broker::new(settings, "test", entropy);
         broker.limits = self.limits;
@@ -159,7 +162,7 @@ impl Yard {
 
 /// Waits until a link is up, and gives its generation.
 pub(super) async fn up(link: &mut watch::Receiver<Link>) -> u64 {
-    match *reaches(link, |link| link.is_up()).await {
+    match *reaches(link, Link::is_up).await {
         Link::Up { generation } => generation,
         other => panic!("{other:?}"),
     }
