@@ -1,24 +1,26 @@
-//! How many sign-ups a second the registrar takes from the inbox into committed rows: box opened,
-//! codes computed, consent, mail and outbox written.
+//! How many sign-ups a second the registrar takes from the inbox, or from the broker, into committed
+//! rows: box opened, codes computed, consent, mail and outbox written.
 //!
 //! `LETTERBOX_BENCH_DATABASE=postgres://… cargo bench -p delivery --bench registrar [-- NUMBER]`: a
 //! database of a server that syncs to disk; its tables are made where they are missing, and rows are
-//! added. Without it nothing is measured.
+//! added. With `LETTERBOX_BENCH_BROKER=amqp://…` the requests come from its queue, which must be
+//! empty. Without a database nothing is measured.
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use address_open::{AddressKeys, AddressMaster, Opener, generate_key_pair};
 use address_seal::{Purpose, Sealer};
 use delivery::Keys;
-use delivery::registrar::Registrar;
+use delivery::registrar::{Post, Registrar};
 use domain::{
     Body, BodyId, Channel, Choice, Clock, EmailAddress, Entropy, EventId, KeyId, KeyState,
     Language, LawfulBasis, Newsletter, Request, SignUp, Slug, SpoolId, Words,
 };
 use link_token::{LinkClass, LinkKeys, LinkMaster};
-use service_runtime::{OsEntropy, SystemClock};
+use queue::{Broker, BrokerSettings, Message, Queue};
+use service_runtime::{OsEntropy, Shutdown, SystemClock};
 use sqlx::PgPool;
 use store::{Database, InboxRow, NewNewsletter};
 use zeroize::Zeroizing;
@@ -26,36 +28,49 @@ use zeroize::Zeroizing;
 const BODY: BodyId = BodyId::new([0xb0; 16]);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    #[expect(clippy::disallowed_methods, reason = "a bench has no settings")]
-    let Ok(url) = std::env::var("LETTERBOX_BENCH_DATABASE") else {
+    let Some(url) = setting("LETTERBOX_BENCH_DATABASE") else {
         report("nothing measured: LETTERBOX_BENCH_DATABASE is not set");
         return Ok(());
     };
     let number = std::env::args()
         .find_map(|argument| argument.parse().ok())
-        .unwrap_or(20_000);
+        .unwrap_or(40_000);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(measure(&url, number))
+    runtime.block_on(measure(&url, setting("LETTERBOX_BENCH_BROKER"), number))
 }
 
-async fn measure(url: &str, number: u64) -> Result<(), Box<dyn Error>> {
-    let database = Database::from_pool(PgPool::connect(url).await?);
-    let bench = Bench::set_up(database).await?;
+#[expect(clippy::disallowed_methods, reason = "a bench has no settings")]
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+async fn measure(url: &str, broker: Option<String>, number: u64) -> Result<(), Box<dyn Error>> {
+    let bench = Bench::set_up(Database::from_pool(PgPool::connect(url).await?)).await?;
+    let shutdown = Shutdown::new();
     let rows = bench.sign_ups(number)?;
     let started = Instant::now();
-    for part in rows.chunks(500) {
-        bench
-            .database
-            .sign_up_inbox()
-            .ship(part, SystemClock.now())
-            .await?;
-    }
-    report(&format!("shipped in {:?}", started.elapsed()));
+    let post = match &broker {
+        Some(address) => Some(bench.publish(address, rows, &shutdown).await?),
+        None => {
+            for part in rows.chunks(500) {
+                let inbox = bench.database.sign_up_inbox();
+                inbox.ship(part, SystemClock.now()).await?;
+            }
+            None
+        }
+    };
+    let from = if post.is_some() { "queue" } else { "inbox" };
+    rate(&format!("shipped to the {from}"), number, started);
     let started = Instant::now();
-    while bench.registrar.apply_batch().await? > 0 {}
-    rate("inbox", number, started);
+    let run = bench.registrar.clone().run(post, shutdown.clone());
+    shutdown.spawn("registrar", run);
+    while bench.mark().await? < number {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    rate(&format!("applied from the {from}"), number, started);
+    shutdown.finish(Duration::from_secs(10)).await;
     Ok(())
 }
 
@@ -117,6 +132,42 @@ impl Bench {
             choice,
             spool,
         })
+    }
+
+    /// How far the spool is applied.
+    async fn mark(&self) -> Result<u64, Box<dyn Error>> {
+        let spools = self.database.spools();
+        let mark = spools.beat(self.spool, None, SystemClock.now()).await?;
+        Ok(mark.unwrap_or(0))
+    }
+
+    /// Puts these into the requests queue.
+    async fn publish(
+        &self,
+        address: &str,
+        rows: Vec<InboxRow>,
+        shutdown: &Shutdown,
+    ) -> Result<Post, Box<dyn Error>> {
+        let settings = BrokerSettings::parse(&[address.to_owned()], None, None, true)?;
+        let broker = Broker::new(settings, "bench", Arc::new(OsEntropy));
+        let (publisher, connection) = broker.publisher(shutdown.token().clone());
+        shutdown.spawn("publisher", connection);
+        let post = Post::open(&broker, publisher.clone(), shutdown);
+        publisher.link().wait_for(|link| link.is_up()).await?;
+        for part in rows.chunks(1_000) {
+            let messages = part.iter().map(|row| Message {
+                message_id: format!(
+                    "{}:{}",
+                    data_encoding::HEXLOWER.encode(row.spool_id.as_bytes()),
+                    row.seq
+                ),
+                body: row.envelope.clone(),
+            });
+            publisher
+                .publish(Queue::Requests, messages.collect())
+                .await?;
+        }
+        Ok(post)
     }
 
     /// So many new people's sign-ups, as intake's spool has them.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use domain::WorkerId;
 use service_runtime::Shutdown;
+use service_runtime::admin::CheckResult;
 use store::{Beat, WorkerTable};
 use tokio::time::Instant;
 
@@ -34,6 +35,21 @@ impl Fence {
             && standing
                 .last_beat
                 .is_some_and(|beat| now.duration_since(beat) < FENCE)
+    }
+
+    /// The same in words.
+    pub(crate) fn check(&self, now: Instant) -> CheckResult {
+        let standing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if standing.locked {
+            return Err("sending is locked: read the log".to_owned());
+        }
+        match standing.last_beat.map(|beat| now.duration_since(beat)) {
+            None => Err("none was committed yet".to_owned()),
+            Some(age) if age >= FENCE => {
+                Err(format!("none was committed for {} seconds", age.as_secs()))
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     /// A heartbeat, whose question was put at `asked`, is committed.

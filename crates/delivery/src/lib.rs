@@ -6,6 +6,9 @@
 //! | `registrar/` | requests from the inbox to the tables and the ledger |
 //! | `planner` | an approved issue becomes deliveries in chunks |
 //! | `work_source` | where chunks and mails to send come from |
+//! | `connections` | those to the broker, where there is one |
+//! | `relay`, `hints` | hints of work from the outbox to the broker, and from the broker to idle lanes |
+//! | `postponed` | messages of a newer version |
 //! | `sender/` | `chunk_sender` for issues, `mail_sender` for one-to-one mail, both through `attempt` |
 //! | `journal`, `replay` | what was on the wire when the process died, and what follows from it |
 //! | `lookout` | the newest stops and the barrier, from memory |
@@ -13,6 +16,7 @@
 //! | `breaker` | one pause for all when the relay is away |
 //! | `sweeper` | doubts, deadlines, dead workers, finished issues |
 //! | `worker` | puts all of these together: recovery first, then the tasks |
+//! | `readiness` | what an operator is told of it |
 //! | `state_dir` | the folder that makes a worker the same one after a restart |
 //!
 //! A walk: the planner finds an approved issue and writes its audience. A lane of `chunk_sender`
@@ -22,10 +26,15 @@
 //! none is left the sweeper finishes the issue.
 
 mod breaker;
+mod connections;
 mod heartbeat;
+mod hints;
 mod journal;
 mod lookout;
 mod planner;
+mod postponed;
+mod readiness;
+mod relay;
 mod replay;
 mod sender;
 mod state_dir;
@@ -51,6 +60,7 @@ use service_runtime::Shutdown;
 use service_runtime::admin::Check;
 use store::Database;
 
+use crate::connections::Connections;
 use crate::registrar::Registrar;
 
 /// The keys of a worker. Nothing in here can be printed.
@@ -114,7 +124,7 @@ pub fn run(
     entropy: Arc<dyn Entropy>,
     shutdown: &Shutdown,
 ) -> Result<Vec<Check>, StartError> {
-    let _ = broker;
+    let lanes = settings.connections.max(1);
     let keys = Arc::new(keys);
     let registrar = Registrar::new(
         database,
@@ -123,10 +133,14 @@ pub fn run(
         Arc::clone(&entropy),
     );
     let worker = worker::Worker::open(database, keys, transport, settings, clock, entropy)?;
-    shutdown.spawn("registrar", registrar.run(shutdown.clone()));
+    let connections = broker.map(|broker| Connections::open(broker, lanes, shutdown));
+    let links = connections.as_ref().map(Connections::links);
+    let checks = readiness::checks(worker.lookout(), worker.fence(), links.unwrap_or_default());
+    let (post, queues) = connections.map(|all| (all.post, all.work)).unzip();
+    shutdown.spawn("registrar", registrar.run(post, shutdown.clone()));
     let task = shutdown.clone();
-    shutdown.spawn("delivery", async move { worker.start(&task).await });
-    Ok(Vec::new())
+    shutdown.spawn("delivery", async move { worker.start(queues, &task).await });
+    Ok(checks)
 }
 
 /// Waits, or returns at once when the process is to stop.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use domain::{Clock, SubscriptionId};
 use service_runtime::Shutdown;
-use store::{Barrier, DeliveryStore, StoreError};
+use store::{Barrier, DeadLetters, DeliveryStore, StoreError};
 use tokio::time::Instant;
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -17,7 +17,12 @@ const FRESH: Duration = Duration::from_secs(2);
 /// A stop older than this was seen by every claim that is still in hand.
 const MEMORY: Duration = Duration::from_mins(15);
 /// The reasons of a closed barrier, for the metric.
-const REASONS: [&str; 4] = ["dead_stop", "silent_role", "waiting_stop", "blind"];
+const REASONS: [&str; 4] = [DEAD_LETTER, "silent_spool", "waiting_stop", "blind"];
+const DEAD_LETTER: &str = "dead_letter";
+/// How often it is said that somebody has to look at dead letters.
+const REMIND: Duration = Duration::from_mins(1);
+/// How often dead letters are counted.
+const COUNT: Duration = Duration::from_secs(5);
 
 /// What the last looks saw.
 #[derive(Debug, Default)]
@@ -59,31 +64,29 @@ impl Lookout {
                 .is_some_and(|seen| *seen >= since)
     }
 
+    /// How long ago the database last answered; none before it first did.
+    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
+        let looked_at = self.view().looked_at?;
+        Some(now.saturating_duration_since(looked_at))
+    }
+
     /// Looks twice a second until the process stops.
-    pub(crate) async fn run(&self, store: &DeliveryStore, clock: &dyn Clock, shutdown: &Shutdown) {
-        let mut closed = None;
+    pub(crate) async fn run(
+        &self,
+        store: &DeliveryStore,
+        dead: &DeadLetters,
+        clock: &dyn Clock,
+        shutdown: &Shutdown,
+    ) {
+        let mut signs = Signs::default();
         while !shutdown.is_stopping() {
             if let Err(error) = self.look(store, clock).await
                 && !error.is_temporary()
             {
                 tracing::error!(%error, "the newest stops cannot be read: bulk waits");
             }
-            let reason = match self.bulk(Instant::now()) {
-                Barrier::Open => None,
-                Barrier::Closed(reason) => Some(reason),
-            };
-            for name in REASONS {
-                let value = f64::from(u8::from(reason == Some(name)));
-                metrics::gauge!("letterbox_barrier_closed", "reason" => name).set(value);
-            }
-            if reason != closed {
-                if let Some(reason) = reason {
-                    tracing::info!(reason, "bulk waits");
-                } else {
-                    tracing::info!("bulk may go");
-                }
-                closed = reason;
-            }
+            signs.count(dead).await;
+            signs.show(self.bulk(Instant::now()), Instant::now());
             crate::pause(EVERY, shutdown).await;
         }
     }
@@ -126,6 +129,11 @@ impl Lookout {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(crate) fn has_looked(&self, at: Instant) {
+        self.view().looked_at = Some(at);
+    }
+
     fn view(&self) -> MutexGuard<'_, View> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,6 +143,62 @@ impl View {
     fn is_fresh(&self, now: Instant) -> bool {
         self.looked_at
             .is_some_and(|at| now.duration_since(at) < FRESH)
+    }
+}
+
+/// What an operator sees of it.
+#[derive(Debug, Default)]
+struct Signs {
+    closed: Option<&'static str>,
+    reminded: Option<Instant>,
+    counted: Option<Instant>,
+}
+
+impl Signs {
+    /// Says that the barrier opened or closed, and again and again if only somebody can open it.
+    fn show(&mut self, barrier: Barrier, now: Instant) {
+        let reason = match barrier {
+            Barrier::Open => None,
+            Barrier::Closed(reason) => Some(reason),
+        };
+        for name in REASONS {
+            let value = f64::from(u8::from(reason == Some(name)));
+            metrics::gauge!("letterbox_barrier_closed", "reason" => name).set(value);
+        }
+        if reason != self.closed {
+            match reason {
+                Some(reason) => tracing::info!(reason, "bulk waits"),
+                None => tracing::info!("bulk may go"),
+            }
+            self.closed = reason;
+        }
+        if reason == Some(DEAD_LETTER) && self.is_reminder_due(now) {
+            self.reminded = Some(now);
+            tracing::warn!(
+                "a stop could not be read or applied, so nobody can say whose it is: bulk waits until \
+                 somebody has looked at it: `letterbox dead-letters list`, then `letterbox dead-letters seen`"
+            );
+        }
+    }
+
+    fn is_reminder_due(&self, now: Instant) -> bool {
+        self.reminded
+            .is_none_or(|last| now.duration_since(last) >= REMIND)
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a gauge is a float, and this number is small"
+    )]
+    async fn count(&mut self, dead: &DeadLetters) {
+        if self.counted.is_some_and(|last| last.elapsed() < COUNT) {
+            return;
+        }
+        self.counted = Some(Instant::now());
+        // without an answer the gauge stands still
+        if let Ok(number) = dead.unseen().await {
+            metrics::gauge!("letterbox_dead_requests").set(number as f64);
+        }
     }
 }
 
@@ -167,5 +231,16 @@ mod tests {
         let late = start + FRESH;
         assert_eq!(lookout.bulk(late), Barrier::Closed("blind"));
         assert!(lookout.changed_since(stayed, late, late));
+    }
+    #[test]
+    fn who_has_to_look_at_dead_letters_is_reminded_every_minute() {
+        let mut signs = Signs::default();
+        let start = Instant::now();
+        assert!(signs.is_reminder_due(start));
+        signs.show(Barrier::Closed("waiting_stop"), start);
+        assert!(signs.is_reminder_due(start), "that passes by itself");
+        signs.show(Barrier::Closed(DEAD_LETTER), start);
+        assert!(!signs.is_reminder_due(start + REMIND / 2));
+        assert!(signs.is_reminder_due(start + REMIND));
     }
 }

@@ -2,48 +2,62 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `reading` | a request decoded, a sign-up's box opened for its codes |
+//! | `feed` | brings batches from a queue or the inbox, stops and others each by their own way |
+//! | `arrival`, `reading` | a request as it came; decoded, a sign-up's box opened for its codes |
+//! | `turn` | one batch in one transaction |
 //! | `working_set` | a batch in memory; `sign_ups`, `stops` and `mails` beneath it are its rules |
 //! | `subject` | one subscription: its facts, its state, its row |
+//! | `settling` | what the broker is told afterwards |
+//! | `upkeep` | marks and deletion, beside the batches |
 //!
-//! A walk: up to 500 requests are read from the inbox, stops first, and the boxes of sign-ups opened,
-//! outside of any transaction. A turn begins; it holds out requests that were applied before. All
-//! that the rest may touch is loaded by sets, each request adds its facts in memory, and each
-//! subscription's state is computed anew from all of its facts (`domain::state_of`), so the order in
-//! which they came does not matter. Facts, rows, ledger entries, mails and the mark of each request
-//! are written and committed together: that is exactly once.
+//! A walk: a feed takes up to 500 requests from its queue, or reads them from the inbox, and has the
+//! boxes of sign-ups opened, outside of any transaction and while the batch before is applied. A batch
+//! of stops is applied whenever there is one, else one of the others. A turn begins; it holds out
+//! requests that were applied before. All that the rest may touch is loaded by sets, each request adds
+//! its facts in memory, and each subscription's state is computed anew from all of its facts
+//! (`domain::state_of`), so the order in which they came does not matter. Facts, rows, ledger entries,
+//! mails and the mark of each request are written and committed together: that is exactly once. Only
+//! then is the broker told; if it never hears it, the requests come again and are held out.
 
+mod arrival;
+mod feed;
 mod reading;
+mod settling;
 mod subject;
+mod turn;
+mod upkeep;
 mod working_set;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use domain::{Clock, Entropy, Timestamp};
+use domain::{Clock, Entropy};
+use queue::{Broker, Consumer, Link, Publisher, Queue};
 use service_runtime::Shutdown;
-use store::{
-    Changes, Database, Dead, InboxRow, Place, Purge, Purged, RegistrarStore, SpoolTable, StoreError,
-};
+use store::{Database, Lane, Purge, Purged, RegistrarStore, SpoolTable, StoreError};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::reading::{Found, Reading};
-use self::working_set::{Inapplicable, WorkingSet, wanted};
+use self::arrival::Arrival;
+use self::feed::{InboxFeed, QueueFeed, Ready, Receipt};
+use self::settling::settling;
+use self::upkeep::Upkeep;
 use crate::Keys;
 
 /// At most this many requests in one transaction.
 const BATCH: u16 = 500;
-/// How often an empty inbox is looked at: an unsubscribe waits this long at most.
-const IDLE: Duration = Duration::from_millis(50);
-/// When a request of a newer version is looked at again.
-const LATER: Duration = Duration::from_secs(30);
+/// How often an empty inbox is looked at, where all requests come by it: an unsubscribe waits this
+/// long at most.
+const ONLY_WAY: Duration = Duration::from_millis(50);
+/// The same beside a broker, which is the way of most.
+const SIDE_WAY: Duration = Duration::from_millis(500);
+/// Messages that the broker delivers ahead: two batches of stops.
+const STOPS_AHEAD: u16 = 1_000;
+/// A batch being applied, one ready, one being opened and one on its way.
+const REQUESTS_AHEAD: u16 = 2_000;
 /// Pauses while the database is away: from the first to the last, doubling.
 const PAUSES: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(5);
-/// How often the marks are moved while nothing comes in.
-const MARKS: Duration = Duration::from_secs(1);
-/// How often what is due for deletion is deleted.
-const PURGE: Duration = Duration::from_mins(10);
 
 /// Applies requests. Several may run at once, in one process or in many.
 #[derive(Clone)]
@@ -54,6 +68,39 @@ pub struct Registrar {
     keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+}
+
+/// The registrar's connections to the broker.
+pub struct Post {
+    stops: Consumer,
+    requests: Consumer,
+    publisher: Publisher,
+    in_use: Arc<DropGuard>,
+}
+
+impl Post {
+    /// Opens them on the tasks of `shutdown`. They outlive the tasks that use them, so that a batch
+    /// which is being applied when the process is asked to stop is still acknowledged.
+    #[must_use]
+    pub fn open(broker: &Broker, publisher: Publisher, shutdown: &Shutdown) -> Self {
+        let stop = CancellationToken::new();
+        let (stops, connection) = broker.consumer(Queue::Stops, STOPS_AHEAD, stop.clone());
+        shutdown.spawn("stops connection", connection);
+        let (requests, connection) = broker.consumer(Queue::Requests, REQUESTS_AHEAD, stop.clone());
+        shutdown.spawn("requests connection", connection);
+        Self {
+            stops,
+            requests,
+            publisher,
+            in_use: Arc::new(stop.drop_guard()),
+        }
+    }
+
+    /// Whether they work.
+    #[must_use]
+    pub fn links(&self) -> [watch::Receiver<Link>; 2] {
+        [self.stops.link(), self.requests.link()]
+    }
 }
 
 impl Registrar {
@@ -75,47 +122,92 @@ impl Registrar {
         }
     }
 
-    /// Applies requests, and deletes what is due, until the process stops. While the database is
-    /// away it waits for it.
-    pub async fn run(self, shutdown: Shutdown) {
+    /// Applies requests from the queues, where there is a broker, and from the inbox, and deletes what
+    /// is due, until the process stops. While the database is away it waits for it.
+    pub async fn run(self, post: Option<Post>, shutdown: Shutdown) {
         describe_metrics();
+        let applied = Arc::new(Notify::new());
+        shutdown.spawn(
+            "upkeep",
+            self.upkeep().run(Arc::clone(&applied), shutdown.clone()),
+        );
+        let (mut stops, mut others) = self.feeds(post, &shutdown);
+        let mut held: [Option<Ready>; 2] = [None, None];
         let mut pause = *PAUSES.start();
-        let mut last = Last::default();
-        while !shutdown.is_stopping() {
-            let wait = match self.step(&mut last).await {
-                Ok(0) => {
+        while let Some(ready) = next(&mut held, &mut stops, &mut others, &shutdown).await {
+            match self.apply(&ready.readings).await {
+                Ok(outcome) => {
                     pause = *PAUSES.start();
-                    IDLE
+                    applied.notify_one();
+                    match ready.receipt {
+                        Receipt::Inbox(in_hand) => in_hand.put_down(&ready.readings),
+                        Receipt::Queue(delivered, settler) => {
+                            settler.applied(delivered, &ready.readings, &outcome);
+                        }
+                    }
                 }
-                Ok(_) => continue,
                 Err(error) => {
-                    let now = pause;
-                    pause = (pause * 2).min(*PAUSES.end());
                     report(&error);
-                    now
+                    let place = usize::from(ready.lane == Lane::Others);
+                    held[place] = Some(ready);
+                    crate::pause(pause, &shutdown).await;
+                    pause = (pause * 2).min(*PAUSES.end());
                 }
-            };
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = shutdown.token().cancelled() => {}
             }
         }
     }
 
-    async fn step(&self, last: &mut Last) -> Result<usize, StoreError> {
-        let applied = self.apply_batch().await?;
-        if applied > 0 || is_due(last.marks, MARKS) {
-            self.spools.advance_marks().await?;
-            last.marks = Some(Instant::now());
+    /// Starts what brings requests: stops, and the others.
+    fn feeds(
+        &self,
+        post: Option<Post>,
+        shutdown: &Shutdown,
+    ) -> (mpsc::Receiver<Ready>, mpsc::Receiver<Ready>) {
+        // One ready batch for each of a lane's two feeds.
+        let (to_stops, stops) = mpsc::channel(2);
+        let (to_others, others) = mpsc::channel(2);
+        let every = if post.is_some() { SIDE_WAY } else { ONLY_WAY };
+        for (lane, ready) in [(Lane::Stops, &to_stops), (Lane::Others, &to_others)] {
+            let feed = InboxFeed {
+                store: self.store.clone(),
+                lane,
+                keys: Arc::clone(&self.keys),
+                clock: Arc::clone(&self.clock),
+                every,
+            };
+            shutdown.spawn("inbox", feed.run(ready.clone(), shutdown.clone()));
         }
-        // Not in front of many requests that wait; and a failure must not slow down the next stop.
-        if applied < usize::from(BATCH) && is_due(last.purge, PURGE) {
-            last.purge = Some(Instant::now());
-            if let Err(error) = self.purge().await {
-                report(&error);
+        if let Some(post) = post {
+            for (lane, consumer, ready) in [
+                (Lane::Stops, post.stops, to_stops),
+                (Lane::Others, post.requests, to_others),
+            ] {
+                let queue = consumer.queue();
+                let (settler, settlements) =
+                    settling(queue, post.publisher.clone(), consumer.link());
+                let (task, in_use) = (shutdown.clone(), Arc::clone(&post.in_use));
+                shutdown.spawn("settlements", async move {
+                    settlements.run(task).await;
+                    drop(in_use);
+                });
+                let feed = QueueFeed {
+                    consumer,
+                    lane,
+                    keys: Arc::clone(&self.keys),
+                    settler,
+                };
+                shutdown.spawn("queue", feed.run(ready, shutdown.clone()));
             }
         }
-        Ok(applied)
+        (stops, others)
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        Upkeep {
+            spools: self.spools.clone(),
+            purge: self.purge.clone(),
+            clock: Arc::clone(&self.clock),
+        }
     }
 
     /// Deletes what the notices promise to delete, if its time has come.
@@ -123,107 +215,49 @@ impl Registrar {
     /// # Errors
     /// Those of the database; what is left is deleted by the next call.
     pub async fn purge(&self) -> Result<Purged, StoreError> {
-        let purged = self.purge.run(self.clock.now()).await?;
-        for (what, number) in purged.counts() {
-            metrics::counter!("letterbox_purged_total", "what" => what).increment(number);
-        }
-        Ok(purged)
+        self.upkeep().purge().await
     }
 
-    /// Applies one batch, stops first. Gives the number of requests that left the inbox; 0 where it
-    /// is empty, or where another registrar was faster.
+    /// Applies one batch from the inbox: stops if there are any, else of the others. Gives the number
+    /// of requests that are done with; 0 where it is empty.
     ///
     /// # Errors
     /// Those of the database; the batch is then applied whole by a later call or was already.
     pub async fn apply_batch(&self) -> Result<usize, StoreError> {
-        let waiting = self.store.waiting(BATCH, self.clock.now()).await?;
-        if waiting.is_empty() {
-            return Ok(0);
-        }
-        let started = Instant::now();
-        let readings = self.read(waiting).await;
-        let left = self.apply(&readings).await?;
-        metrics::histogram!("letterbox_registrar_batch_seconds")
-            .record(started.elapsed().as_secs_f64());
-        Ok(left)
-    }
-
-    /// Decodes and opens on a thread that may take its time.
-    async fn read(&self, waiting: Vec<InboxRow>) -> Vec<Reading> {
-        let keys = Arc::clone(&self.keys);
-        let task = tokio::task::spawn_blocking(move || {
-            waiting
-                .into_iter()
-                .map(|row| reading::read(row, &keys))
-                .collect()
-        });
-        match task.await {
-            Ok(readings) => readings,
-            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-        }
-    }
-
-    /// Applies these in one transaction. Where the tables refuse it, the halves are tried, and so
-    /// on: one request that cannot be applied is set aside and holds up no other.
-    async fn apply(&self, readings: &[Reading]) -> Result<usize, StoreError> {
-        match self.turn(readings, None).await {
-            Err(StoreError::Refused(_) | StoreError::Inconsistent(_)) if readings.len() > 1 => {
-                let (first, second) = readings.split_at(readings.len() / 2);
-                let left = Box::pin(self.apply(first)).await?;
-                Ok(left + Box::pin(self.apply(second)).await?)
+        for lane in [Lane::Stops, Lane::Others] {
+            let rows = self.store.waiting_in(lane, BATCH, self.clock.now()).await?;
+            if !rows.is_empty() {
+                let arrivals = rows.into_iter().map(Arrival::of_row).collect();
+                let readings = reading::read_all(arrivals, &self.keys).await;
+                return Ok(self.apply(&readings).await?.places);
             }
-            Err(error @ (StoreError::Refused(_) | StoreError::Inconsistent(_))) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a request cannot be applied and was set aside"
-                );
-                self.turn(readings, Some("the tables refuse it")).await
-            }
-            other => other,
         }
+        Ok(0)
     }
+}
 
-    /// One transaction over these requests. With a reason, none is applied and all are set aside.
-    async fn turn(
-        &self,
-        readings: &[Reading],
-        set_aside: Option<&'static str>,
-    ) -> Result<usize, StoreError> {
-        let mut turn = self
-            .store
-            .take_turn(readings.iter().map(|reading| reading.row.place()))
-            .await?;
-        let now = self.clock.now();
-        let fresh: Vec<&Reading> = readings
-            .iter()
-            .filter(|reading| turn.fresh().contains(&reading.row.place()))
-            .collect();
-        let events = fresh.iter().filter_map(|reading| match &reading.found {
-            Found::Readable(event) => Some(event.as_ref()),
-            _ => None,
-        });
-        let known = turn.load(&wanted(events), now).await?;
-        let mut set = WorkingSet::new(
-            known,
-            turn.ledger_head(),
-            &self.keys.address,
-            self.entropy.as_ref(),
-            now,
-        );
-        let mut outcome = Outcome::default();
-        for reading in fresh {
-            outcome.add(reading, &mut set, set_aside, now);
-        }
-        let changes = Changes {
-            applied: outcome.applied,
-            dead: outcome.dead,
-            later: outcome.later,
-            ..set.finish()
-        };
-        let left = turn.repeated() + changes.applied.len() + changes.dead.len();
-        turn.finish(&changes, now).await?;
-        count(&outcome.kinds, &changes);
-        Ok(left)
+/// The next batch: what could not be applied before, and stops first of either. None once the process
+/// is to stop.
+async fn next(
+    held: &mut [Option<Ready>; 2],
+    stops: &mut mpsc::Receiver<Ready>,
+    others: &mut mpsc::Receiver<Ready>,
+    shutdown: &Shutdown,
+) -> Option<Ready> {
+    if shutdown.is_stopping() {
+        return None;
+    }
+    if let Some(ready) = held[0].take().or_else(|| stops.try_recv().ok()) {
+        return Some(ready);
+    }
+    if let Some(ready) = held[1].take() {
+        return Some(ready);
+    }
+    tokio::select! {
+        biased;
+        () = shutdown.token().cancelled() => None,
+        ready = stops.recv() => ready,
+        ready = others.recv() => ready,
     }
 }
 
@@ -234,7 +268,7 @@ fn describe_metrics() {
     );
     metrics::describe_counter!(
         "letterbox_requests_dead_total",
-        "Requests that could not be read or applied and were set aside: look at dead_request."
+        "Requests that could not be read or applied and were set aside: `letterbox dead-letters`."
     );
     metrics::describe_counter!(
         "letterbox_ledger_entries_total",
@@ -247,85 +281,8 @@ fn describe_metrics() {
     metrics::describe_histogram!(
         "letterbox_registrar_batch_seconds",
         metrics::Unit::Seconds,
-        "Reading, opening and applying one batch of requests."
+        "Applying one batch of requests, once they are read and opened."
     );
-}
-
-/// When something was last done; never, after a start.
-#[derive(Debug, Default)]
-struct Last {
-    marks: Option<Instant>,
-    purge: Option<Instant>,
-}
-
-fn is_due(last: Option<Instant>, every: Duration) -> bool {
-    last.is_none_or(|last| last.elapsed() >= every)
-}
-
-/// What becomes of each request of a turn.
-#[derive(Debug, Default)]
-struct Outcome {
-    applied: Vec<Place>,
-    dead: Vec<Dead>,
-    later: Vec<(Place, Timestamp)>,
-    kinds: BTreeMap<&'static str, u64>,
-}
-
-impl Outcome {
-    fn add(
-        &mut self,
-        reading: &Reading,
-        set: &mut WorkingSet<'_>,
-        set_aside: Option<&'static str>,
-        now: Timestamp,
-    ) {
-        let reason = match (&reading.found, set_aside) {
-            (Found::Later, _) => {
-                self.later.push((reading.row.place(), now.plus(LATER)));
-                return;
-            }
-            (Found::Dead(reason), _) => Some(*reason),
-            (_, Some(reason)) => Some(reason),
-            (Found::Tombstone, None) => None,
-            (Found::Readable(event), None) => match set.apply(event) {
-                Ok(()) => {
-                    *self.kinds.entry(event.request.kind()).or_default() += 1;
-                    None
-                }
-                Err(Inapplicable(reason)) => Some(reason),
-            },
-        };
-        match reason {
-            None => self.applied.push(reading.row.place()),
-            Some(reason) => self.dead.push(Dead {
-                place: reading.row.place(),
-                stop: reading.row.stop,
-                reason,
-                envelope: reading.row.envelope.clone(),
-            }),
-        }
-    }
-}
-
-/// After the commit, so that what was rolled back is not counted.
-fn count(kinds: &BTreeMap<&'static str, u64>, changes: &Changes) {
-    for (kind, number) in kinds {
-        metrics::counter!("letterbox_requests_applied_total", "kind" => *kind).increment(*number);
-    }
-    for entry in &changes.ledger {
-        metrics::counter!(
-            "letterbox_ledger_entries_total",
-            "method" => entry.method.label(), "effect" => entry.effect.label()
-        )
-        .increment(1);
-    }
-    for dead in &changes.dead {
-        tracing::error!(
-            reason = dead.reason,
-            "a request was set aside as unreadable"
-        );
-        metrics::counter!("letterbox_requests_dead_total").increment(1);
-    }
 }
 
 fn report(error: &StoreError) {

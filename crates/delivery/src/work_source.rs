@@ -7,6 +7,9 @@ use domain::{Timestamp, WorkerId};
 use service_runtime::Shutdown;
 use store::{ChunkTable, MailClaim, MailStore, OwnedChunk, StoreError};
 use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::hints::Hints;
 
 /// How often the outbox is emptied of hints.
 const POLL: Duration = Duration::from_millis(200);
@@ -16,32 +19,34 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(1);
 /// Gives out work. Every lane has its own.
 #[derive(Debug, Clone)]
 pub(crate) enum WorkSource {
-    /// The tables themselves, as in embedded mode and through an outage of the broker.
-    Tables(Tables),
+    /// The tables, and hints from the outbox, as in embedded mode.
+    Tables(Tables, watch::Receiver<u64>),
+    /// The tables, and hints from the broker.
+    Queue(Tables, Hints),
 }
 
-/// Work from the tables.
+/// Work, as the tables have it.
 #[derive(Debug, Clone)]
 pub(crate) struct Tables {
-    chunks: ChunkTable,
-    mails: MailStore,
-    hints: watch::Receiver<u64>,
+    pub(crate) chunks: ChunkTable,
+    pub(crate) mails: MailStore,
 }
 
 impl WorkSource {
     /// Work from the tables, and the task that turns outbox rows into wake-ups.
-    pub(crate) fn tables(chunks: ChunkTable, mails: MailStore) -> (Self, HintPoll) {
+    pub(crate) fn tables(tables: Tables) -> (Self, HintPoll) {
         let (sender, hints) = watch::channel(0);
         let poll = HintPoll {
-            chunks: chunks.clone(),
+            chunks: tables.chunks.clone(),
             sender,
         };
-        let tables = Tables {
-            chunks,
-            mails,
-            hints,
-        };
-        (Self::Tables(tables), poll)
+        (Self::Tables(tables, hints), poll)
+    }
+
+    const fn work(&self) -> &Tables {
+        match self {
+            Self::Tables(tables, _) | Self::Queue(tables, _) => tables,
+        }
     }
 
     /// The next chunk that is due, now in this worker's hands.
@@ -50,9 +55,10 @@ impl WorkSource {
         worker: WorkerId,
         now: Timestamp,
     ) -> Result<Option<OwnedChunk>, StoreError> {
-        match self {
-            Self::Tables(tables) => tables.chunks.take_due(worker, now).await,
-        }
+        let began = Instant::now();
+        let chunk = self.work().chunks.take_due(worker, now).await?;
+        self.looked(began);
+        Ok(chunk)
     }
 
     /// The next mails that are due, claimed.
@@ -62,17 +68,24 @@ impl WorkSource {
         limit: u16,
         now: Timestamp,
     ) -> Result<MailClaim, StoreError> {
-        match self {
-            Self::Tables(tables) => tables.mails.claim(worker, limit, now).await,
+        let began = Instant::now();
+        let mails = self.work().mails.claim(worker, limit, now).await?;
+        self.looked(began);
+        Ok(mails)
+    }
+
+    fn looked(&self, began: Instant) {
+        if let Self::Queue(_, hints) = self {
+            hints.looked(began);
         }
     }
 
     /// Waits until it is worth looking again.
     pub(crate) async fn wait(&mut self, shutdown: &Shutdown) {
         match self {
-            Self::Tables(tables) => {
+            Self::Tables(_, hints) => {
                 tokio::select! {
-                    changed = tables.hints.changed() => {
+                    changed = hints.changed() => {
                         if changed.is_err() {
                             // the poll has ended: the process stops
                             shutdown.token().cancelled().await;
@@ -82,6 +95,7 @@ impl WorkSource {
                     () = shutdown.token().cancelled() => {}
                 }
             }
+            Self::Queue(_, hints) => hints.wait(shutdown).await,
         }
     }
 }

@@ -10,16 +10,19 @@ use service_runtime::Shutdown;
 use store::{Database, StoreError};
 
 use crate::breaker::Breaker;
+use crate::connections::WorkQueues;
 use crate::heartbeat::{Fence, Heartbeat};
+use crate::hints::hints;
 use crate::journal::{Journal, Recovered};
 use crate::lookout::Lookout;
+use crate::relay::Relay;
 use crate::replay::Replay;
 use crate::sender::Sender;
 use crate::sender::chunk_sender::ChunkSender;
 use crate::sender::mail_sender::MailSender;
 use crate::state_dir::StateDir;
 use crate::sweeper::Sweeper;
-use crate::work_source::WorkSource;
+use crate::work_source::{Tables, WorkSource};
 use crate::{Keys, Settings, StartError, planner};
 
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -84,7 +87,7 @@ impl Worker {
     }
 
     /// Recovers as soon as the database answers, then starts the tasks.
-    pub(crate) async fn start(self, shutdown: &Shutdown) {
+    pub(crate) async fn start(self, queues: Option<WorkQueues>, shutdown: &Shutdown) {
         loop {
             match self.recover().await {
                 Ok(()) => break,
@@ -96,7 +99,7 @@ impl Worker {
             }
             crate::pause(AFTER_FAILURE, shutdown).await;
         }
-        self.spawn(shutdown);
+        self.spawn(queues, shutdown);
     }
 
     /// Says who we are, and settles what the last boot left.
@@ -136,13 +139,17 @@ impl Worker {
         Ok(())
     }
 
-    #[cfg(test)]
     pub(crate) fn lookout(&self) -> Arc<Lookout> {
         Arc::clone(&self.sender.lookout)
     }
 
-    /// Starts everything that runs for as long as the process.
-    pub(crate) fn spawn(self, shutdown: &Shutdown) {
+    pub(crate) fn fence(&self) -> Arc<Fence> {
+        Arc::clone(&self.sender.fence)
+    }
+
+    /// Starts everything that runs for as long as the process. Without a broker the lanes follow the
+    /// tables.
+    pub(crate) fn spawn(self, queues: Option<WorkQueues>, shutdown: &Shutdown) {
         // an alert on an increase needs a value to increase from
         for alarm in [
             "letterbox_row_mac_failures_total",
@@ -151,7 +158,6 @@ impl Worker {
             metrics::counter!(alarm).increment(0);
         }
         let sender = self.sender;
-        let (source, hints) = WorkSource::tables(self.database.chunks(), self.database.mails());
         let heartbeat = Heartbeat {
             workers: self.database.workers(),
             worker: sender.worker,
@@ -163,9 +169,10 @@ impl Worker {
             heartbeat.run(&fence, &state_dir, &task).await;
         });
         let (task, shared) = (shutdown.clone(), Arc::clone(&sender));
+        let dead = self.database.dead_letters();
         shutdown.spawn("lookout", async move {
-            let clock = shared.clock.as_ref();
-            shared.lookout.run(&shared.deliveries, clock, &task).await;
+            let (store, clock) = (&shared.deliveries, shared.clock.as_ref());
+            shared.lookout.run(store, &dead, clock, &task).await;
         });
         let (task, fan_out, clock) = (
             shutdown.clone(),
@@ -175,8 +182,6 @@ impl Worker {
         shutdown.spawn("planner", async move {
             planner::run(&fan_out, clock.as_ref(), &task).await;
         });
-        let task = shutdown.clone();
-        shutdown.spawn("hints", async move { hints.run(&task).await });
         let sweeper = Sweeper {
             sender: Arc::clone(&sender),
             fan_out: self.database.fan_out(),
@@ -184,11 +189,49 @@ impl Worker {
         };
         let task = shutdown.clone();
         shutdown.spawn("sweeper", async move { sweeper.run(&task).await });
-        let lane = MailSender::new(Arc::clone(&sender), source.clone(), shutdown.clone());
+        let [chunks, mails] = work_sources(
+            &self.database,
+            queues,
+            self.connections,
+            &sender.clock,
+            shutdown,
+        );
+        let lane = MailSender::new(Arc::clone(&sender), mails, shutdown.clone());
         shutdown.spawn("mail sender", lane.run());
         for _ in 0..self.connections {
-            let lane = ChunkSender::new(Arc::clone(&sender), source.clone(), shutdown.clone());
+            let lane = ChunkSender::new(Arc::clone(&sender), chunks.clone(), shutdown.clone());
             shutdown.spawn("chunk sender", lane.run());
         }
     }
+}
+
+/// Where chunks and mails come from, and the tasks that bring hints of them.
+fn work_sources(
+    database: &Database,
+    queues: Option<WorkQueues>,
+    lanes: usize,
+    clock: &Arc<dyn Clock>,
+    shutdown: &Shutdown,
+) -> [WorkSource; 2] {
+    let tables = Tables {
+        chunks: database.chunks(),
+        mails: database.mails(),
+    };
+    let task = shutdown.clone();
+    let Some(queues) = queues else {
+        let (source, poll) = WorkSource::tables(tables);
+        shutdown.spawn("hints", async move { poll.run(&task).await });
+        return [source.clone(), source];
+    };
+    let relay = Relay {
+        outbox: database.outbox(),
+        publisher: queues.publisher.clone(),
+        clock: Arc::clone(clock),
+    };
+    shutdown.spawn("relay", async move { relay.run(&task).await });
+    [(queues.bulk, lanes), (queues.confirm, 1)].map(|(consumer, lanes)| {
+        let (hints, feed) = hints(consumer, queues.publisher.clone(), lanes);
+        shutdown.spawn("hints", feed.run(shutdown.clone()));
+        WorkSource::Queue(tables.clone(), hints)
+    })
 }

@@ -1,14 +1,24 @@
 //! Reads requests and opens the boxes of sign-ups. It computes and takes its time: it runs before the
-//! transaction and away from the async threads.
+//! transaction and away from the async threads, on as many of them as there are processors.
+
+use std::sync::Arc;
 
 use address_open::OpenError;
 use address_seal::Purpose;
 use domain::{AcceptedRequest, BoxId, EventId, Request, SpoolId, Timestamp};
 use spool::DecodeError;
 use spool::record::{Content, decode_envelope};
-use store::{Codes, InboxRow};
+use store::{Codes, Lane, Place};
 
+use super::arrival::{Arrival, Said, is_seq};
 use crate::Keys;
+
+/// No request of ours is nearly as large; of what is, the beginning is kept to look at.
+const LARGEST: usize = 64 * 1024;
+/// Fewer than these are not worth a thread more.
+const SHARE: usize = 32;
+/// One batch keeps at most this many threads busy: the transaction wants a processor too.
+const THREADS: usize = 4;
 
 /// A request, ready to be applied.
 #[derive(Debug, Clone)]
@@ -25,7 +35,7 @@ pub(super) struct Readable {
     pub(super) codes: Option<Codes>,
 }
 
-/// What a waiting request turned out to be.
+/// What a request turned out to be.
 #[derive(Debug)]
 pub(super) enum Found {
     /// To be applied.
@@ -38,34 +48,86 @@ pub(super) enum Found {
     Dead(&'static str),
 }
 
-/// A waiting request, read.
+/// A request, read.
 #[derive(Debug)]
 pub(super) struct Reading {
-    pub(super) row: InboxRow,
+    /// Under which it is applied once.
+    pub(super) place: Place,
+    /// Whether it keeps the barrier closed if it cannot be applied.
+    pub(super) stop: bool,
+    /// The bytes as they came, the first of them if they are too many.
+    pub(super) envelope: Vec<u8>,
     pub(super) found: Found,
 }
 
+/// Reads all of them, in their order.
+pub(super) async fn read_all(mut arrivals: Vec<Arrival>, keys: &Arc<Keys>) -> Vec<Reading> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = arrivals.len().div_ceil(threads.min(THREADS)).max(SHARE);
+    let mut tasks = Vec::new();
+    while !arrivals.is_empty() {
+        let rest = arrivals.split_off(share.min(arrivals.len()));
+        let part = std::mem::replace(&mut arrivals, rest);
+        let keys = Arc::clone(keys);
+        tasks.push(tokio::task::spawn_blocking(move || {
+            part.into_iter()
+                .map(|arrival| read(arrival, &keys))
+                .collect::<Vec<_>>()
+        }));
+    }
+    let mut readings = Vec::new();
+    for task in tasks {
+        match task.await {
+            Ok(part) => readings.extend(part),
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        }
+    }
+    readings
+}
+
 /// Reads one request.
-pub(super) fn read(row: InboxRow, keys: &Keys) -> Reading {
+pub(super) fn read(arrival: Arrival, keys: &Keys) -> Reading {
+    let (place, found) = found(&arrival, keys);
+    let is_stop = matches!(&found, Found::Readable(event) if event.request.is_stop());
+    let mut envelope = arrival.bytes;
+    envelope.truncate(LARGEST);
     Reading {
-        found: found(&row, keys),
-        row,
+        place,
+        stop: is_stop || arrival.lane == Lane::Stops,
+        envelope,
+        found,
     }
 }
 
-fn found(row: &InboxRow, keys: &Keys) -> Found {
-    let envelope = match decode_envelope(&row.envelope) {
-        Ok(envelope) => envelope,
-        Err(DecodeError::Newer) => return Found::Later,
-        Err(DecodeError::Undecodable(reason)) => return Found::Dead(reason),
-    };
-    if (envelope.spool_id, envelope.seq) != (row.spool_id, row.seq) {
-        return Found::Dead("it stands at another place than its envelope says");
+fn found(arrival: &Arrival, keys: &Keys) -> (Place, Found) {
+    if arrival.bytes.len() > LARGEST {
+        return (
+            arrival.place(),
+            Found::Dead("it is larger than any request"),
+        );
     }
-    match envelope.content {
+    let envelope = match decode_envelope(&arrival.bytes) {
+        Ok(envelope) => envelope,
+        Err(DecodeError::Newer) => return (arrival.place(), Found::Later),
+        Err(DecodeError::Undecodable(reason)) => return (arrival.place(), Found::Dead(reason)),
+    };
+    let place = Place {
+        spool_id: envelope.spool_id,
+        seq: envelope.seq,
+    };
+    match arrival.said {
+        Said::Row(row) if row != place => {
+            let reason = "it stands at another place than its envelope says";
+            return (row, Found::Dead(reason));
+        }
+        _ if !is_seq(place.seq) => return (arrival.place(), Found::Dead("its seq is none")),
+        _ => {}
+    }
+    let found = match envelope.content {
         Content::Tombstone { .. } => Found::Tombstone,
         Content::Accepted(accepted) => event(envelope.spool_id, accepted, keys),
-    }
+    };
+    (place, found)
 }
 
 fn event(spool_id: SpoolId, accepted: AcceptedRequest, keys: &Keys) -> Found {

@@ -60,7 +60,7 @@ async fn the_barrier_closes_for_each_of_its_reasons(pool: PgPool) {
     house.clock.advance(Duration::from_secs(10));
     assert_eq!(barrier().await, Barrier::Open, "10 seconds are allowed");
     house.clock.advance(Duration::from_secs(1));
-    assert_eq!(barrier().await, Barrier::Closed("silent_role"));
+    assert_eq!(barrier().await, Barrier::Closed("silent_spool"));
     let now = house.clock.now();
     spools.beat(spool, Some(now), now).await.unwrap();
     house.clock.advance(Duration::from_secs(5));
@@ -75,7 +75,7 @@ async fn the_barrier_closes_for_each_of_its_reasons(pool: PgPool) {
              VALUES ('\\x07070707070707070707070707070707', 1, true, 'test', '', now())",
         )
         .await;
-    assert_eq!(barrier().await, Barrier::Closed("dead_stop"));
+    assert_eq!(barrier().await, Barrier::Closed("dead_letter"));
     house
         .execute("UPDATE dead_request SET seen_at = now()")
         .await;

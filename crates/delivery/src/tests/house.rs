@@ -300,7 +300,7 @@ impl House {
         let worker = self.open_worker(transport);
         worker.recover().await.unwrap();
         let shutdown = Shutdown::new();
-        worker.spawn(&shutdown);
+        worker.spawn(None, &shutdown);
         shutdown
     }
 
@@ -312,7 +312,7 @@ impl House {
         let worker = self.worker_on(&Database::from_pool(pool.clone()), transport);
         worker.recover().await.unwrap();
         let shutdown = Shutdown::new();
-        worker.spawn(&shutdown);
+        worker.spawn(None, &shutdown);
         (shutdown, pool)
     }
 

@@ -114,7 +114,7 @@ async fn each_point_of_death_leaves_what_the_table_says(pool: PgPool) {
     assert_eq!(house.states().await[2], IN_DOUBT);
 
     let shutdown = service_runtime::Shutdown::new();
-    worker.spawn(&shutdown);
+    worker.spawn(None, &shutdown);
     house
         .until("the rest is sent", async || relay.accepted().len() == 2)
         .await;
@@ -187,7 +187,7 @@ async fn caught_mail_leaves_no_doubt(pool: PgPool) {
     worker.recover().await.unwrap();
     assert_eq!(house.states().await, [ACCEPTED, QUEUED, QUEUED]);
     let shutdown = service_runtime::Shutdown::new();
-    worker.spawn(&shutdown);
+    worker.spawn(None, &shutdown);
     house.finished(issue).await;
     stop(shutdown).await;
     assert_eq!(house.recipients(), readers);

@@ -84,7 +84,7 @@ async fn who_leaves_while_the_issue_goes_out_gets_no_copy(pool: PgPool) {
     worker.recover().await.unwrap();
     let lookout = worker.lookout();
     let shutdown = Shutdown::new();
-    worker.spawn(&shutdown);
+    worker.spawn(None, &shutdown);
     // reader0's mail is between dot and reply; all eight are claimed
     house
         .until("the first dot is out", async || {
@@ -119,7 +119,7 @@ async fn no_data_is_said_about_who_leaves_while_the_relay_thinks(pool: PgPool) {
     worker.recover().await.unwrap();
     let lookout = worker.lookout();
     let shutdown = Shutdown::new();
-    worker.spawn(&shutdown);
+    worker.spawn(None, &shutdown);
     house
         .until("RCPT is out", async || relay.was_tried(&readers[0]))
         .await;

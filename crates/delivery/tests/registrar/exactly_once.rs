@@ -15,7 +15,7 @@ async fn the_same_rows_shipped_again_change_nothing(pool: PgPool) {
     world
         .database
         .spools()
-        .register(SPOOL, "intake", true, at(0))
+        .register(SPOOL, "unsubscribe", true, at(0))
         .await
         .unwrap();
     let sign_up = world.sign_up("ada@example.org", &[0, 1], at(0));
@@ -138,11 +138,11 @@ async fn stops_are_served_before_a_flood_of_sign_ups(pool: PgPool) {
     world.ship(&flood).await;
     let leave = world.leave(id, at(2));
     world.ship(&[leave]).await;
-    assert_eq!(world.registrar.apply_batch().await.unwrap(), 500);
+    assert_eq!(world.registrar.apply_batch().await.unwrap(), 1);
     let ledger = world.ledger().await;
-    assert_eq!(ledger.len(), 1, "the first batch has the unsubscribe");
+    assert_eq!(ledger.len(), 1, "the first batch is the unsubscribe");
     assert_eq!(ledger[0].effect, Effect::Stopped);
-    assert_eq!(world.drain().await, 701);
+    assert_eq!(world.drain().await, 1_200);
     assert_eq!(world.number("SELECT count(*) FROM mail").await, 1_200);
 }
 
@@ -213,9 +213,15 @@ async fn a_request_that_the_tables_refuse_holds_up_no_other(pool: PgPool) {
 async fn a_running_registrar_applies_marks_and_stops_when_asked(pool: PgPool) {
     let mut world = World::new(pool).await;
     let spools = world.database.spools();
-    spools.register(SPOOL, "intake", true, at(0)).await.unwrap();
+    spools
+        .register(SPOOL, "unsubscribe", true, at(0))
+        .await
+        .unwrap();
     let shutdown = service_runtime::Shutdown::new();
-    shutdown.spawn("registrar", world.registrar.clone().run(shutdown.clone()));
+    shutdown.spawn(
+        "registrar",
+        world.registrar.clone().run(None, shutdown.clone()),
+    );
     let sign_up = world.sign_up("ada@example.org", &[0], at(0));
     let confirm = world.confirm(sign_up.event_id, at(1));
     world.ship(&[sign_up, confirm]).await;
