@@ -7,7 +7,10 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process, or another part of this one, has it open.
-    #[error("the spool {} is in use by another process", folder.display())]
+    #[error(
+        "the spool {} is in use by another process: give each process a data folder of its own",
+        folder.display()
+    )]
     Locked {
         /// The spool's folder.
         folder: PathBuf,

@@ -2,6 +2,7 @@
 
 mod finish;
 mod limits;
+mod lock;
 mod model;
 mod properties;
 mod recovery;

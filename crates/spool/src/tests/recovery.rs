@@ -46,17 +46,6 @@ async fn what_was_accepted_is_there_after_a_restart_and_seqs_go_on() {
 }
 
 #[tokio::test]
-async fn a_second_opening_is_refused_while_the_first_lasts() {
-    let room = Room::new();
-    let spool = room.open();
-    let refused = room.try_open().err().unwrap();
-    assert!(matches!(refused, OpenError::Locked { .. }));
-    assert!(refused.to_string().contains("in use by another process"));
-    drop(spool);
-    room.open();
-}
-
-#[tokio::test]
 async fn a_real_segment_has_4_mib_from_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let settings = crate::SpoolSettings {
