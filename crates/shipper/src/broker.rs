@@ -21,12 +21,12 @@ impl Shipper {
         let Some(publisher) = &self.route.broker else {
             return Err(PublishError::Down.into());
         };
-        let published = self.publish_by(publisher, envelopes).await;
-        match published {
+        let outcome = self.publish_by(publisher, envelopes).await;
+        match outcome {
             Ok(()) => self.confirmed(),
             Err(_) => self.failed(),
         }
-        Ok(published?)
+        Ok(outcome?)
     }
 
     async fn publish_by(

@@ -7,6 +7,7 @@
 //! | `way` | which of them it is now, and when that changes |
 //! | `broker` | publishing, watching the connection, trying a broker that was given up |
 //! | `report` | the heartbeat: the age of the oldest stop goes out, the registrar's mark comes back |
+//! | `older_folder` | what to do where the registrar knows more of a spool than its folder |
 //! | `marks` | how far a spool is shipped and applied |
 //! | `catalogue_copy` | the catalogue on the role's own disk |
 //!
@@ -26,6 +27,7 @@
 mod broker;
 mod catalogue_copy;
 mod marks;
+mod older_folder;
 mod report;
 mod route;
 mod shipper;

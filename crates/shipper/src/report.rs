@@ -6,10 +6,11 @@ use std::time::Duration;
 use domain::Timestamp;
 use store::StoreError;
 use tokio::time::MissedTickBehavior;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::Shipper;
 use crate::marks::{Marks, Movement};
+use crate::older_folder::RepairError;
 
 /// The barrier takes a role for silent after 10 s.
 const BEAT_EVERY: Duration = Duration::from_secs(2);
@@ -21,6 +22,14 @@ const SHIP_AGAIN_AFTER: Duration = Duration::from_mins(1);
 
 /// So a registrar that is down for long does not get copies each minute.
 const SHIP_AGAIN_AT_MOST_EVERY: Duration = Duration::from_mins(15);
+
+#[derive(Debug, thiserror::Error)]
+enum BeatError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Repair(#[from] RepairError),
+}
 
 /// When a mark that stands still makes the shipping begin again from it.
 #[derive(Debug)]
@@ -98,10 +107,8 @@ impl Shipper {
     }
 
     /// One heartbeat, which registers the spool first where the database does not know it.
-    async fn beat(&self) -> Result<(), StoreError> {
-        if self.marks.borrow().registered {
-            self.go_on_behind_the_mark().await;
-        } else {
+    async fn beat(&self) -> Result<(), BeatError> {
+        if !self.marks.borrow().registered {
             self.register().await?;
         }
         let said = self.oldest_stop();
@@ -139,30 +146,15 @@ impl Shipper {
         Ok(true)
     }
 
-    async fn register(&self) -> Result<(), StoreError> {
+    async fn register(&self) -> Result<(), BeatError> {
         let (id, now) = (self.spool.spool_id(), self.clock.now());
         let applied = self
             .table
             .register(id, self.role, self.holds_stops, now)
             .await?;
+        self.go_on_behind(applied).await?;
         self.moved(applied, Marks::register);
-        self.go_on_behind_the_mark().await;
         Ok(())
-    }
-
-    /// Where the spool's folder went back to an older state, its next seqs would be taken for applied.
-    async fn go_on_behind_the_mark(&self) {
-        let (applied, last) = (self.marks.borrow().applied, self.spool.last_seq());
-        if applied > last {
-            let skipped = self.spool.skip_beyond(applied).await.is_ok();
-            error!(
-                spool.role = self.role,
-                spool.last = last,
-                spool.applied = applied,
-                spool.skipped = skipped,
-                "the spool's folder is older than the database"
-            );
-        }
     }
 
     fn moved(&self, applied: u64, change: impl FnOnce(&mut Marks, u64) -> Movement) {

@@ -40,6 +40,8 @@ pub struct Shipper {
     pub(crate) marks: watch::Sender<Marks>,
     pub(crate) passage: watch::Sender<Passage>,
     pub(crate) patience: Duration,
+    /// The last seq there was at the start.
+    pub(crate) found: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +65,8 @@ struct Turn {
 type Inserts = JoinSet<Result<(), StoreError>>;
 
 impl Shipper {
-    /// A shipper for this spool; `role` names it in the database and in metrics. A spool that holds
-    /// stops ships everything to the stops queue.
+    /// A shipper for this spool, made before anything is accepted into it; `role` names it in the
+    /// database and in metrics. A spool that holds stops ships everything to the stops queue.
     #[must_use]
     pub fn new(
         spool: Spool,
@@ -80,6 +82,7 @@ impl Shipper {
         };
         Self {
             marks: watch::Sender::new(Marks::starting_at(spool.finished_upto())),
+            found: spool.last_seq(),
             spool,
             route,
             table,

@@ -9,7 +9,7 @@ mod rabbit;
 mod shipping;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{
     BoxId, Clock, Confirm, EventId, IssueNumber, KeyId, KeyState, ManualClock, Method, Request,
@@ -26,7 +26,7 @@ use self::rabbit::Rabbit;
 use crate::marks::Marks;
 use crate::way::{Passage, Way};
 use crate::{Route, Shipper};
-use spool::{Accepted, Spool, SpoolSettings};
+use spool::{Accepted, OpenError, Spool, SpoolSettings};
 
 /// 2026-11-24.
 const START: Timestamp = Timestamp::from_millis(1_795_500_000_000);
@@ -74,9 +74,18 @@ impl House {
             limit_bytes: spool::STOP_LIMIT_BYTES,
             keep_archive: self.holds_stops.then_some(spool::STOP_ARCHIVE),
         };
-        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        // An id of its own: the broker may hold what another test left there.
-        Spool::open(settings, clock, &OsEntropy).unwrap()
+        // A shipper that was killed may be in the middle of a read, which a process would not outlive.
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+            // An id of its own: the broker may hold what another test left there.
+            match Spool::open(settings.clone(), clock, &OsEntropy) {
+                Err(OpenError::Locked { .. }) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                opened => return opened.unwrap(),
+            }
+        }
     }
 
     /// A process with nothing but a shipper, which reaches the database in its own way.

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use domain::EventId;
+use spool::Content;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use store::Barrier;
@@ -150,7 +152,7 @@ async fn a_stop_that_waits_closes_the_barrier_and_an_applied_one_opens_it(pool: 
     .await;
     stop(shutdown).await;
     house.clock.advance(Duration::from_secs(11));
-    assert_eq!(barrier().await, Barrier::Closed("silent_role"));
+    assert_eq!(barrier().await, Barrier::Closed("silent_spool"));
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
@@ -179,7 +181,8 @@ async fn a_folder_that_went_back_goes_on_behind_the_mark(pool: PgPool) {
     house.apply(5).await;
     stop(shutdown).await;
     drop(spool);
-    fs::remove_file(house.folder.path().join("spool/00000000000000000001")).unwrap();
+    let segment = house.folder.path().join("spool/00000000000000000001");
+    fs::remove_file(&segment).unwrap();
 
     let spool = house.spool();
     assert_eq!(spool.last_seq(), 0);
@@ -188,4 +191,73 @@ async fn a_folder_that_went_back_goes_on_behind_the_mark(pool: PgPool) {
     assert_eq!(accept(&spool, 6).await.seq, 6);
     house.until_inbox_holds(6..=6).await;
     stop(shutdown).await;
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_request_accepted_before_its_seq_turned_out_to_be_taken_is_not_lost(
+    pool_options: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    let door = Door::to(options.get_host(), options.get_port());
+    let database = through(door.port, &options);
+    let house = House::new(&pool_options.connect_with(options).await.unwrap());
+    let spool = house.spool();
+    let shutdown = house.ship(&spool, &house.database);
+    accept(&spool, 1).await;
+    house.until_inbox_holds(1..=1).await;
+    drop(spool);
+    stop(shutdown).await;
+    let segment = house.folder.path().join("spool/00000000000000000001");
+    let snapshot = fs::read(&segment).unwrap();
+    let spool = house.spool();
+    let shutdown = house.ship(&spool, &house.database);
+    for number in 2..=4 {
+        accept(&spool, number).await;
+    }
+    house.until_inbox_holds(1..=4).await;
+    house.apply(4).await;
+    stop(shutdown).await;
+    drop(spool);
+
+    for (mark, accepted) in [(4, [5, 6].as_slice()), (6, &[7, 8, 9, 10])] {
+        // The machine is set back, and people come before the database does: fewer than there were
+        // before, and more. The first of them get seqs that are applied.
+        fs::write(&segment, &snapshot).unwrap();
+        for entry in fs::read_dir(house.folder.path().join("spool")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() && path > segment && path.file_name().unwrap().len() == 20 {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        let spool = house.spool();
+        assert_eq!(spool.last_seq(), 1);
+        let shutdown = house.ship(&spool, &database);
+        for number in accepted {
+            assert!(accept(&spool, *number).await.seq > 1);
+        }
+        door.open();
+        let expected: Vec<EventId> = accepted
+            .iter()
+            .map(|number| EventId::new(u128::from(*number).to_be_bytes()))
+            .collect();
+        until(
+            "each is in the inbox, under a seq that is not applied",
+            async || {
+                let mut found = Vec::new();
+                for envelope in house.inbox_envelopes().await {
+                    let read = spool::record::decode_envelope(&envelope).unwrap();
+                    if let Content::Accepted(accepted) = read.content
+                        && read.seq > mark
+                    {
+                        found.push(accepted.event_id);
+                    }
+                }
+                expected.iter().all(|event| found.contains(event))
+            },
+        )
+        .await;
+        house.apply(u64::MAX).await;
+        door.shut();
+        stop(shutdown).await;
+    }
 }
