@@ -190,10 +190,12 @@ fn entries(path: &Path) -> anyhow::Result<BTreeMap<String, FileType>> {
 fn foreign(path: &Path, holder: Holder, name: &str, file_type: FileType) -> SettingsError {
     let role = holder.folder_name();
     let shown = path.join(name).display().to_string();
-    if file_type.is_dir() && name == role {
+    let own = path.join(role);
+    if file_type.is_dir() && own.is_dir() {
         return SettingsError::new(format!(
-            "{} holds the folders of all roles: give --keys {shown}",
-            path.display()
+            "{} holds the folders of all roles: give --keys {}",
+            path.display(),
+            own.display()
         ));
     }
     SettingsError::new(match KeyFile::from_name(name) {

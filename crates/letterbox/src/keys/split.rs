@@ -131,7 +131,10 @@ impl Site {
         let exists = match fs::symlink_metadata(&target) {
             Ok(_) => true,
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(refuse(error.to_string()).into()),
+            Err(error) => {
+                let why = format!("{error}: name a folder that you may write to");
+                return Err(refuse(why).into());
+            }
         };
         for name in &names {
             ensure!(

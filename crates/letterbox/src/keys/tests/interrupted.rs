@@ -191,7 +191,7 @@ fn a_target_that_cannot_be_is_refused_with_the_remedy() {
     let file = installation.path(Holder::Intake).join("body-id");
     for (target, word) in [
         (file.clone(), "write to"),
-        (file.join("below"), "parent"),
+        (file.join("below"), "write to"),
         (root.join("new/.."), ".."),
     ] {
         let why = refused(split::write(&masters, &target));

@@ -299,16 +299,18 @@ fn show_tells_whose_folder_it_is_and_no_secret() {
 
 #[test]
 fn masters_are_made_once_and_read_back() {
-    let folder = tempfile::tempdir().unwrap();
-    assert!(masters::create_if_absent(folder.path(), &CountingEntropy::default()).unwrap());
-    assert!(!masters::create_if_absent(folder.path(), &CountingEntropy::default()).unwrap());
-    fs::write(folder.path().join("a note of the operator"), "kept").unwrap();
-    let keys = masters::read(folder.path()).unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("keys");
+    key_folder::create_folder(&folder).unwrap();
+    assert!(masters::create_if_absent(&folder, &CountingEntropy::default()).unwrap());
+    assert!(!masters::create_if_absent(&folder, &CountingEntropy::default()).unwrap());
+    fs::write(folder.join("a note of the operator"), "kept").unwrap();
+    let keys = masters::read(&folder).unwrap();
     assert_eq!(keys.links.len(), 1);
     assert_eq!(keys.links[0].state, KeyState::Current);
     assert_eq!(keys.sealing[0].kid, KeyId(1));
     key_folder::write_new(
-        folder.path(),
+        &folder,
         KeyFile {
             kind: Kind::LinkMaster,
             generation: 2,
@@ -316,7 +318,7 @@ fn masters_are_made_once_and_read_back() {
         &[7; 32],
     )
     .unwrap();
-    let states: Vec<_> = masters::read(folder.path())
+    let states: Vec<_> = masters::read(&folder)
         .unwrap()
         .links
         .iter()
