@@ -16,7 +16,7 @@ use crate::world::{Accepted, World, at};
 
 /// An event of a scenario; places name earlier ones.
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     SignUp { both: bool },
     Confirm { sign_up: usize },
     NotMe { sign_up: usize },
@@ -25,14 +25,14 @@ enum Step {
 }
 
 #[derive(Debug, Clone)]
-struct Scenario {
+pub(crate) struct Scenario {
     /// Each with seconds after the start; few, so that some fall together.
-    steps: Vec<(Step, u64)>,
+    pub(crate) steps: Vec<(Step, u64)>,
     /// Arrival orders to try: how each step sorts, and after which a batch ends.
     orders: Vec<Vec<(u32, bool)>>,
 }
 
-fn scenario() -> impl Strategy<Value = Scenario> {
+pub(crate) fn scenario() -> impl Strategy<Value = Scenario> {
     let step = prop_oneof![
         3 => any::<bool>().prop_map(|both| Step::SignUp { both }),
         3 => (0..7usize).prop_map(|sign_up| Step::Confirm { sign_up }),
@@ -54,8 +54,8 @@ struct Facts {
     leaves: BTreeMap<EventId, UnsubscribeFact>,
 }
 
-struct Told {
-    requests: Vec<Accepted>,
+pub(crate) struct Told {
+    pub(crate) requests: Vec<Accepted>,
     facts: [Facts; 2],
     boxes: Vec<EventId>,
 }
@@ -70,7 +70,7 @@ fn nth_box(boxes: &[EventId], place: usize) -> EventId {
 
 /// The requests of a scenario for this address, whose subscriptions have these ids, and the facts
 /// that they amount to.
-fn tell(
+pub(crate) fn tell(
     world: &mut World,
     scenario: &Scenario,
     address: &str,
@@ -155,7 +155,13 @@ fn tell(
 }
 
 /// Checks a subscription's row against the facts.
-async fn check(world: &World, address: &str, told: &Told, ids: [SubscriptionId; 2], why: &str) {
+pub(crate) async fn check(
+    world: &World,
+    address: &str,
+    told: &Told,
+    ids: [SubscriptionId; 2],
+    why: &str,
+) {
     let known = world.known(address, &told.boxes).await;
     for (newsletter, facts) in told.facts.iter().enumerate() {
         let sign_ups: Vec<_> = facts.sign_ups.values().copied().collect();

@@ -4,5 +4,8 @@
 mod any_order;
 mod deletion;
 mod exactly_once;
+mod from_queue;
+mod post_office;
 mod rules;
+mod together;
 mod world;
