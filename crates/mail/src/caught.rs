@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use domain::{Outcome, Timestamp};
 use time::OffsetDateTime;
@@ -70,6 +71,9 @@ fn read_folder(folder: &Path) -> io::Result<Vec<CaughtFile>> {
 
 const ENDING: &str = ".eml";
 const UNFINISHED: &str = ".unfinished-";
+
+/// No mail takes longer to write.
+const LONGEST_WRITING: Duration = Duration::from_mins(1);
 
 /// Two sendings of one message at a time write two unfinished files.
 static UNFINISHED_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -156,12 +160,22 @@ fn prepare(folder: &Path) -> io::Result<()> {
         .create(folder)?;
     fs::set_permissions(folder, Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        if name.to_string_lossy().starts_with(UNFINISHED) {
-            discard(&folder.join(name));
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) && is_left(&entry) {
+            discard(&entry.path());
         }
     }
     Ok(())
+}
+
+/// Whether whoever began a file has stopped writing it: workers may share the folder, and a living
+/// one takes moments.
+fn is_left(entry: &fs::DirEntry) -> bool {
+    let age = entry
+        .metadata()
+        .and_then(|metadata| metadata.modified())
+        .map(|written| written.elapsed().unwrap_or_default());
+    age.is_ok_and(|age| age > LONGEST_WRITING)
 }
 
 fn write_file(place: &Path, contents: &[u8]) -> io::Result<()> {
@@ -217,6 +231,8 @@ fn message_id(message: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
     use domain::EmailAddress;
 
@@ -288,9 +304,16 @@ mod tests {
     #[tokio::test]
     async fn a_start_clears_away_what_was_left_unfinished() {
         let place = tempfile::tempdir().unwrap();
-        fs::write(place.path().join(".unfinished-1-1"), b"x").unwrap();
-        let folder = CaughtFolder::open(place.path().to_owned()).unwrap();
-        assert!(names(&folder).is_empty());
+        let (left, a_neighbours) = (".unfinished-1-1", ".unfinished-2-1");
+        for name in [left, a_neighbours] {
+            fs::write(place.path().join(name), b"x").unwrap();
+        }
+        let long_ago = SystemTime::now() - LONGEST_WRITING * 2;
+        let file = File::options().write(true).open(place.path().join(left));
+        file.unwrap().set_modified(long_ago).unwrap();
+        CaughtFolder::open(place.path().to_owned()).unwrap();
+        assert!(!place.path().join(left).exists());
+        assert!(place.path().join(a_neighbours).exists());
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing::Metadata;
+use tracing_subscriber::filter::{FilterExt, FilterFn, ParseError};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt};
 
 use crate::panics;
 
@@ -58,17 +61,26 @@ pub enum LogError {
 /// [`LogError`]; never a panic, so that a typing error in a settings file ends with one clear line.
 pub fn init(settings: &LogSettings) -> Result<(), LogError> {
     let filter = filter(&settings.filter)?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let layer = fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match settings.format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => Registry::default().with(lines(filter, layer)).try_init(),
+        LogFormat::Json => Registry::default()
+            .with(lines(filter, layer.json().flatten_event(true)))
+            .try_init(),
     }
     .map_err(|_| LogError::AlreadySetUp)?;
     panics::log_places_only();
     Ok(())
+}
+
+fn lines(
+    filter: EnvFilter,
+    layer: impl Layer<Registry> + Send + Sync + 'static,
+) -> impl Layer<Registry> + Send + Sync {
+    let ours = FilterFn::new(|metadata: &Metadata<'_>| is_ours_to_log(metadata.target()));
+    layer.with_filter(filter.and(ours))
 }
 
 fn filter(text: &str) -> Result<EnvFilter, LogError> {
@@ -80,8 +92,18 @@ fn filter(text: &str) -> Result<EnvFilter, LogError> {
         })
 }
 
+/// The broker's library writes frames with the password in them into its traces. It stays silent
+/// whatever the filter says, and we say ourselves when a connection is lost.
+fn is_ours_to_log(target: &str) -> bool {
+    !["lapin", "amq_protocol"]
+        .iter()
+        .any(|library| target.starts_with(library))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     #[test]
@@ -94,6 +116,36 @@ mod tests {
             let problem = init(&settings).unwrap_err();
             assert!(matches!(problem, LogError::BadFilter { .. }), "{bad}");
             assert!(problem.to_string().contains(bad), "{problem}");
+        }
+    }
+
+    #[test]
+    fn the_brokers_library_is_silent_whatever_is_asked_for() {
+        let said: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let written = Arc::clone(&said);
+        let writer = move || Shared(Arc::clone(&written));
+        let filter = filter("trace,lapin::frames=trace").unwrap();
+        let lines = lines(filter, fmt::layer().with_writer(writer));
+        tracing::subscriber::with_default(Registry::default().with(lines), || {
+            tracing::trace!(target: "lapin::frames", "a password");
+            tracing::trace!(target: "amq_protocol_tcp", "a password");
+            tracing::trace!(target: "queue::dial", "connected");
+        });
+        let said = String::from_utf8(said.lock().unwrap().clone()).unwrap();
+        assert!(said.contains("connected"), "{said}");
+        assert!(!said.contains("password"), "{said}");
+    }
+
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
         }
     }
 
