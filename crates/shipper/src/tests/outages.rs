@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use queue::Queue;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -154,4 +155,50 @@ async fn a_silent_database_does_not_hold_up_a_broker_that_is_back(
     door.shut();
     role.stop().await;
     stops.stop().await;
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn metrics_tell_by_which_way_requests_go(pool: PgPool) {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    // Everything of this test runs on its thread.
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let goes_by = |queue: u8, inbox: u8| {
+        let rendered = metrics.render();
+        [("queue", queue), ("inbox", inbox)]
+            .iter()
+            .all(|(route, value)| {
+                let line = format!(
+                    "letterbox_shipping_route{{role=\"unsubscribe\",route=\"{route}\"}} {value}"
+                );
+                rendered.lines().any(|one| one == line)
+            })
+    };
+    let shipped = |route: &str, count: u64| {
+        let line = format!(
+            "letterbox_requests_shipped_total{{role=\"unsubscribe\",route=\"{route}\"}} {count}"
+        );
+        metrics.render().lines().any(|one| one == line)
+    };
+
+    let mut house = House::new(&pool);
+    house.patience = SOON;
+    let rabbit = Rabbit::take().await;
+    let spool = house.spool();
+    accept(&spool, 1).await;
+    accept(&spool, 2).await;
+    let role = house.ship_by(&spool, &house.database, Some(&rabbit));
+    until("it starts", async || goes_by(1, 0)).await;
+    until("it has turned", async || goes_by(0, 1)).await;
+    until("both are told", async || shipped("inbox", 2)).await;
+    rabbit.door.open();
+    until("it has turned back", async || goes_by(1, 0)).await;
+    accept(&spool, 3).await;
+    until("it is told", async || shipped("queue", 1)).await;
+    role.stop().await;
+
+    // Without a broker there is one way.
+    let role = house.ship_by(&spool, &house.database, None);
+    until("it starts", async || goes_by(0, 1)).await;
+    role.stop().await;
 }
