@@ -23,9 +23,9 @@ rabbitmq_user() {
 }
 
 # With everything that a node of ours and its tools must know; nothing of /etc/rabbitmq.
-as_rabbitmq() {
+become_rabbitmq() {
     local home=$folder/rabbitmq
-    as_user "$(rabbitmq_user)" env HOME="$home" \
+    become "$(rabbitmq_user)" env HOME="$home" \
         RABBITMQ_CONF_ENV_FILE="$home/none" RABBITMQ_CONFIG_FILE="$home/rabbitmq.conf" \
         RABBITMQ_ADVANCED_CONFIG_FILE="$home/none" RABBITMQ_ENABLED_PLUGINS_FILE="$home/plugins" \
         RABBITMQ_NODENAME=letterbox-dev@localhost RABBITMQ_MNESIA_BASE="$home" RABBITMQ_MNESIA_DIR="$home/data" \
@@ -36,6 +36,7 @@ as_rabbitmq() {
         RUNNING_UNDER_SYSTEMD=true \
         "$@"
 }
+as_rabbitmq() { (become_rabbitmq "$@"); }
 
 # The name server of the same Erlang.
 epmd_program() { if [ -x "$rabbitmq_programs/epmd" ]; then echo "$rabbitmq_programs/epmd"; else command -v epmd; fi; }
@@ -96,9 +97,9 @@ rabbitmq_up() {
     rm -f "$home/node.log" "$home/node.pid" "$home/epmd.pid"
     # A name server of our own, so that `down` knows what to end. setsid: Ctrl-C is not meant for them.
     # shellcheck disable=SC2016
-    as_rabbitmq setsid sh -c 'echo $$ >"$HOME/epmd.pid"; exec "$@"' sh \
+    become_rabbitmq setsid sh -c 'echo $$ >"$HOME/epmd.pid"; exec "$@"' sh \
         "$(epmd_program)" -address 127.0.0.1 -port "$(cat "$folder/rabbitmq.epmd")" </dev/null >/dev/null 2>&1 &
-    as_rabbitmq setsid "$rabbitmq_programs/rabbitmq-server" </dev/null >"$home/start.log" 2>&1 &
+    become_rabbitmq setsid "$rabbitmq_programs/rabbitmq-server" </dev/null >"$home/start.log" 2>&1 &
     local node=$! waited
     for waited in $(seq 600); do
         if grep -qs 'Server startup complete' "$home/node.log"; then
