@@ -13,7 +13,9 @@ use domain::{
 };
 use link_token::{LinkClass, LinkKeys, LinkMaster};
 use mail::Transport;
+use queue::Broker;
 use service_runtime::Shutdown;
+use service_runtime::admin::Check;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgPool, Row};
 use store::{
@@ -23,6 +25,7 @@ use store::{
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
+use crate::connections::Connections;
 use crate::registrar::Registrar;
 use crate::worker::Worker;
 use crate::{Keys, Settings};
@@ -122,6 +125,10 @@ impl House {
             leave: LinkKeys::derive(LinkClass::Leave, BODY, &masters).unwrap(),
             join: LinkKeys::derive(LinkClass::Join, BODY, &masters).unwrap(),
         }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     // --- requests, as web roles ship them
@@ -275,15 +282,19 @@ impl House {
     }
 
     pub(super) fn open_worker(&self, transport: Transport) -> Worker {
-        self.worker_on(&self.database, transport)
+        self.worker_on(&self.database, "state", transport)
     }
 
-    fn worker_on(&self, database: &Database, transport: Transport) -> Worker {
-        let settings = Settings {
+    fn settings(&self, folder: &str) -> Settings {
+        Settings {
             base_url: "https://news.council.example".into(),
-            state_dir: self.folder.path().join("state"),
+            state_dir: self.folder.path().join(folder),
             connections: 3,
-        };
+        }
+    }
+
+    fn worker_on(&self, database: &Database, folder: &str, transport: Transport) -> Worker {
+        let settings = self.settings(folder);
         Worker::open(
             database,
             Arc::new(self.keys()),
@@ -304,12 +315,38 @@ impl House {
         shutdown
     }
 
+    /// A worker with a folder of this name, whose hints come from the broker.
+    pub(super) async fn start_with(&self, broker: &Broker, folder: &str) -> Shutdown {
+        let worker = self.worker_on(&self.database, folder, self.caught());
+        worker.recover().await.unwrap();
+        let shutdown = Shutdown::new();
+        let connections = Connections::open(broker, 3, &shutdown);
+        worker.spawn(Some(connections.work), &shutdown);
+        shutdown
+    }
+
+    /// All that `deliver` is, with a broker.
+    pub(super) fn run(&self, broker: &Broker) -> (Shutdown, Vec<Check>) {
+        let shutdown = Shutdown::new();
+        let checks = crate::run(
+            &self.database,
+            Some(broker),
+            self.keys(),
+            self.caught(),
+            self.settings("state"),
+            self.clock.clone(),
+            self.entropy.clone(),
+            &shutdown,
+        );
+        (shutdown, checks.unwrap())
+    }
+
     /// A worker that may be killed: its connections are its own, as those of a process are. A task
     /// that is dropped while it begins a transaction leaves the connection within it.
     pub(super) async fn start_apart(&self, transport: Transport) -> (Shutdown, PgPool) {
         let options = self.pool.connect_options().as_ref().clone();
         let pool = PgPoolOptions::new().connect_lazy_with(options);
-        let worker = self.worker_on(&Database::from_pool(pool.clone()), transport);
+        let worker = self.worker_on(&Database::from_pool(pool.clone()), "state", transport);
         worker.recover().await.unwrap();
         let shutdown = Shutdown::new();
         worker.spawn(None, &shutdown);

@@ -1,9 +1,13 @@
 //! The worker against a real PostgreSQL: with caught mail, and with a relay that does as it is told.
 
 mod barrier;
+mod broker;
 mod house;
 mod mails;
 mod recovery;
 mod relay;
 mod sending;
 mod tampering;
+
+#[path = "../../tests/registrar/virtual_host.rs"]
+mod virtual_host;

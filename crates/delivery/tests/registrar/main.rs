@@ -8,4 +8,5 @@ mod from_queue;
 mod post_office;
 mod rules;
 mod together;
+mod virtual_host;
 mod world;

@@ -1,22 +1,21 @@
 //! A virtual host of the test broker that no other test uses meanwhile, what a shipper does there, and
 //! registrars that can be killed.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
 use delivery::registrar::{Post, Registrar};
 use domain::{CountingEntropy, Entropy};
-use queue::{Broker, BrokerSettings, Consumer, Message, Publisher, Queue};
+use queue::{Broker, Consumer, Message, Publisher, Queue};
 use service_runtime::{OsEntropy, Shutdown};
 use sqlx::postgres::PgPoolOptions;
 use store::{Database, InboxRow};
 
+use crate::virtual_host;
 use crate::world::World;
 
-/// How many virtual hosts `deploy/dev/services` makes for tests.
-const VIRTUAL_HOSTS: usize = 16;
 /// Whatever a test waits for comes within it, or the test fails.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -40,12 +39,7 @@ impl Drop for Tasks {
 impl PostOffice {
     /// With nothing in the queues of requests.
     pub(crate) async fn open() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "a test has no settings")]
-        let address = std::env::var("LETTERBOX_TEST_BROKER")
-            .expect("LETTERBOX_TEST_BROKER: eval \"$(deploy/dev/services env)\"");
-        let (name, lock) = take_virtual_host().await;
-        let settings = BrokerSettings::parse(&[format!("{address}/{name}")], None, None, true);
-        let broker = Broker::new(settings.unwrap(), "test", Arc::new(OsEntropy));
+        let (broker, lock) = virtual_host::take().await;
         let shutdown = Shutdown::new();
         let (publisher, connection) = broker.publisher(shutdown.token().clone());
         shutdown.spawn("publisher", connection);
@@ -66,28 +60,12 @@ impl PostOffice {
 
     /// Takes all out of a queue; how many messages that were.
     pub(crate) async fn left_in(&self, queue: Queue) -> usize {
-        let (mut consumer, shutdown) = self.consumer(queue).await;
-        let mut left = 0;
-        // what is there is delivered at once
-        while let Ok(Some(batch)) =
-            tokio::time::timeout(Duration::from_millis(500), consumer.next(1_000)).await
-        {
-            left += batch.messages().len();
-            batch.ack().await;
-        }
-        shutdown.finish(PATIENCE).await;
-        left
+        virtual_host::take_out(&self.broker, queue).await
     }
 
     /// Somebody who reads a queue.
     pub(crate) async fn consumer(&self, queue: Queue) -> (Consumer, Shutdown) {
-        let shutdown = Shutdown::new();
-        let (consumer, connection) = self.broker.consumer(queue, 2_000, shutdown.token().clone());
-        shutdown.spawn("consumer", connection);
-        let mut link = consumer.link();
-        let up = link.wait_for(|link| link.is_up());
-        tokio::time::timeout(PATIENCE, up).await.unwrap().unwrap();
-        (consumer, shutdown)
+        virtual_host::consumer(&self.broker, queue).await
     }
 
     /// Publishes requests as a shipper does.
@@ -166,26 +144,6 @@ impl Drop for Clerk {
     // A runtime must not be dropped within another one.
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-async fn take_virtual_host() -> (String, File) {
-    let folder = std::env::temp_dir().join("letterbox-test-vhosts");
-    fs::create_dir_all(&folder).unwrap();
-    loop {
-        for number in 1..=VIRTUAL_HOSTS {
-            let name = format!("test-{number}");
-            let lock = File::options()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(folder.join(&name))
-                .unwrap();
-            if lock.try_lock().is_ok() {
-                return (name, lock);
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
