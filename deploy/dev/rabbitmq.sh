@@ -4,7 +4,8 @@
 # The programs behind Debian's wrappers: those insist on the user rabbitmq and on its folders.
 rabbitmq_programs=${LETTERBOX_TEST_RABBITMQ:-/usr/lib/rabbitmq/bin}
 
-# The vhosts test-1 … test-16 are there for tests that want a broker to themselves.
+# The vhosts test-1 … test-16 are there for tests that want a broker to themselves. The user `web` may
+# do there what deploy/README.md lets a web role do: publish, and nothing else.
 rabbitmq_vhosts=16
 
 install_rabbitmq() {
@@ -59,7 +60,7 @@ epmd_runs() {
 
 # Settings, vhosts and rights: all of it files, so that nothing needs rabbitmqctl (two seconds a call).
 rabbitmq_write() {
-    local home=$folder/rabbitmq number vhosts= permissions=
+    local home=$folder/rabbitmq number users vhosts='' permissions=''
     cat >"$home/rabbitmq.conf" <<CONF
 listeners.tcp.1 = 127.0.0.1:$(rabbitmq_port)
 # The default watermark is 40 % of the machine, which cargo wants too.
@@ -72,9 +73,10 @@ CONF
     for number in / $(seq -f 'test-%.0f' "$rabbitmq_vhosts"); do
         vhosts+="${vhosts:+, }{\"name\": \"$number\"}"
         permissions+="${permissions:+, }{\"user\": \"guest\", \"vhost\": \"$number\", \"configure\": \".*\", \"write\": \".*\", \"read\": \".*\"}"
+        permissions+=", {\"user\": \"test-web\", \"vhost\": \"$number\", \"configure\": \"^$\", \"write\": \"^letterbox[.](work|delay)$\", \"read\": \"^$\"}"
     done
-    echo "{\"users\": [{\"name\": \"guest\", \"password\": \"guest\", \"tags\": [\"administrator\"]}], \"vhosts\": [$vhosts], \"permissions\": [$permissions]}" \
-        >"$home/definitions.json"
+    users='{"name": "guest", "password": "guest", "tags": ["administrator"]}, {"name": "test-web", "password": "test-web", "tags": []}'
+    echo "{\"users\": [$users], \"vhosts\": [$vhosts], \"permissions\": [$permissions]}" >"$home/definitions.json"
     echo '[].' >"$home/plugins"
     [ -f "$home/.erlang.cookie" ] || (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$home/.erlang.cookie")
     chmod 400 "$home/.erlang.cookie"
