@@ -13,7 +13,7 @@ use crate::metrics::Connection;
 use crate::publisher::WAITING_CALLS;
 use crate::publishing::Publishing;
 use crate::supervisor::Supervisor;
-use crate::topology::Limits;
+use crate::topology::{Limits, Topology};
 use crate::{BrokerSettings, Consumer, Publisher, Queue};
 
 /// A broker as one role of Letterbox sees it. Nothing is connected until a publisher or consumer is made.
@@ -65,7 +65,7 @@ impl Broker {
         let (sender, calls) = mpsc::channel(WAITING_CALLS);
         let duty = Publishing {
             calls,
-            limits: self.limits,
+            topology: Topology::whole(self.limits),
             stop: stop.clone(),
         };
         let running = self.supervisor(connection, stop).run(duty, state);
@@ -88,7 +88,7 @@ impl Broker {
             queue,
             // Nought would mean without limit.
             prefetch: prefetch.max(1),
-            limits: self.limits,
+            topology: Topology::of(queue, self.limits),
             inbox: Arc::clone(&inbox),
             stop: stop.clone(),
         };

@@ -15,7 +15,7 @@ use crate::consumer::Inbox;
 use crate::dial::{Wire, bounded};
 use crate::link::LinkState;
 use crate::supervisor::{Duty, End};
-use crate::topology::{self, Limits, TopologyProblem};
+use crate::topology::{Topology, TopologyProblem};
 
 /// Batches that are held when the consumer is stopped have this long to be settled.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) struct Consuming {
     pub(crate) queue: Queue,
     pub(crate) prefetch: u16,
-    pub(crate) limits: Limits,
+    pub(crate) topology: Topology,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) stop: CancellationToken,
 }
@@ -33,7 +33,7 @@ impl Duty for Consuming {
     type Ready = (Arc<Books>, lapin::Consumer);
 
     async fn prepare(&mut self, wire: &Wire) -> Result<Self::Ready, TopologyProblem> {
-        topology::declare(wire, Some(self.queue), self.limits).await?;
+        self.topology.see_to(wire).await?;
         let channel = wire.channel().await?;
         // Before consuming: lapin keeps whatever comes, without limit.
         let each_consumer = BasicQosOptions { global: false };

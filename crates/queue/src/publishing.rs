@@ -20,7 +20,7 @@ use crate::link::LinkState;
 use crate::metrics;
 use crate::publisher::{Call, Message, PublishError, Way};
 use crate::supervisor::{Duty, End};
-use crate::topology::{self, DELAY, Limits, TopologyProblem, WORK};
+use crate::topology::{DELAY, Topology, TopologyProblem, WORK};
 
 /// Messages that are on their way before the first confirm is waited for, and their bytes: lapin keeps
 /// a copy of each until it is written.
@@ -34,7 +34,7 @@ const PERSISTENT: u8 = 2;
 /// What the connection of a publisher does.
 pub(crate) struct Publishing {
     pub(crate) calls: mpsc::Receiver<Call>,
-    pub(crate) limits: Limits,
+    pub(crate) topology: Topology,
     pub(crate) stop: CancellationToken,
 }
 
@@ -52,7 +52,7 @@ impl Duty for Publishing {
     type Ready = Channel;
 
     async fn prepare(&mut self, wire: &Wire) -> Result<Channel, TopologyProblem> {
-        topology::declare(wire, None, self.limits).await?;
+        self.topology.see_to(wire).await?;
         let channel = wire.channel().await?;
         bounded(channel.confirm_select(ConfirmSelectOptions::default())).await?;
         Ok(channel)

@@ -96,39 +96,73 @@ impl Part {
     }
 }
 
-/// Makes what is missing. A consumer needs its own queue only: a wrong one elsewhere is not its
-/// business.
-pub(crate) async fn declare(
-    wire: &Wire,
+/// What one connection needs of the broker.
+#[derive(Debug)]
+pub(crate) struct Topology {
+    /// A consumer needs its own queue: a wrong one elsewhere is not its business.
     only: Option<Queue>,
     limits: Limits,
-) -> Result<(), TopologyProblem> {
+    /// Whether the user may declare, as far as is known. A refusal stands in the broker's log each
+    /// time, so it is believed until the process starts again.
+    may_declare: bool,
+}
+
+impl Topology {
+    /// What a publisher needs: everything.
+    pub(crate) const fn whole(limits: Limits) -> Self {
+        Self {
+            only: None,
+            limits,
+            may_declare: true,
+        }
+    }
+
+    /// What a consumer of this queue needs.
+    pub(crate) const fn of(queue: Queue, limits: Limits) -> Self {
+        Self {
+            only: Some(queue),
+            limits,
+            may_declare: true,
+        }
+    }
+
+    /// Makes what is missing; where the user may not, looks whether everything is there.
+    pub(crate) async fn see_to(&mut self, wire: &Wire) -> Result<(), TopologyProblem> {
+        let parts = parts(self.only, self.limits);
+        if self.may_declare {
+            self.may_declare = declare(wire, &parts).await?;
+        }
+        if !self.may_declare {
+            look(wire, &parts).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes what is missing. False if the user may not: a web role's may publish and nothing else.
+async fn declare(wire: &Wire, parts: &[Part]) -> Result<bool, TopologyProblem> {
     // A channel of its own, since whatever the broker refuses closes it.
     let channel = wire.channel().await?;
-    for part in parts(only, limits) {
-        match bounded(make(&channel, &part)).await {
-            Ok(()) => {}
-            Err(problem) => {
-                return match refusal(&problem) {
-                    Some(PRECONDITION_FAILED | RESOURCE_LOCKED) => {
-                        Err(TopologyProblem::Misdeclared(part.name()))
-                    }
-                    // A web role's user may publish and nothing else: then it is enough that all is there.
-                    Some(ACCESS_REFUSED) => look(wire, only, limits).await,
-                    _ => Err(problem.into()),
-                };
-            }
+    for part in parts {
+        if let Err(problem) = bounded(make(&channel, part)).await {
+            return match refusal(&problem) {
+                Some(PRECONDITION_FAILED | RESOURCE_LOCKED) => {
+                    Err(TopologyProblem::Misdeclared(part.name()))
+                }
+                Some(ACCESS_REFUSED) => Ok(false),
+                _ => Err(problem.into()),
+            };
         }
     }
     let _ = bounded(channel.close(200, "declared".into())).await;
-    Ok(())
+    Ok(true)
 }
 
 /// Looks whether everything is there, which needs no right.
-async fn look(wire: &Wire, only: Option<Queue>, limits: Limits) -> Result<(), TopologyProblem> {
+async fn look(wire: &Wire, parts: &[Part]) -> Result<(), TopologyProblem> {
     let channel = wire.channel().await?;
-    for part in parts(only, limits) {
-        if let Err(problem) = bounded(find(&channel, &part)).await {
+    for part in parts {
+        if let Err(problem) = bounded(find(&channel, part)).await {
             return match refusal(&problem) {
                 Some(NOT_FOUND) => Err(TopologyProblem::Missing(part.name())),
                 _ => Err(problem.into()),

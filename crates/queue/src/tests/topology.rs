@@ -3,8 +3,8 @@
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 
-use crate::Queue;
-use crate::tests::yard::{Yard, up};
+use crate::tests::yard::{Yard, messages, newer, up};
+use crate::{Link, PublishError, Queue};
 
 async fn is_declared_with(yard: &Yard, queue: &'static str, arguments: &[(&str, AMQPValue)]) {
     let mut table = FieldTable::default();
@@ -63,5 +63,37 @@ async fn queues_are_what_the_plan_says() {
         ("x-overflow", text("reject-publish")),
     ];
     is_declared_with(&yard, "letterbox.delay.v1", &delay).await;
+    yard.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_may_only_publish_waits_for_one_who_may_declare() {
+    let mut yard = Yard::open().await;
+    let as_web = yard.address_through(yard.listens_on());
+    let as_web = as_web.replace("guest:guest@", "web:web@");
+    let web = yard.broker_at(&[as_web]);
+    let publisher = yard.publisher_of(&web);
+    let mut link = publisher.link();
+    // It is refused, it looks, and finds nothing.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(matches!(*link.borrow(), Link::Down { .. }));
+    let sent = publisher.publish(Queue::Stops, messages("m", 1)).await;
+    assert_eq!(sent, Err(PublishError::Down));
+
+    let deliver = yard.publisher_of(&yard.broker());
+    up(&mut deliver.link()).await;
+    let generation = up(&mut link).await;
+    let sent = publisher.publish(Queue::Stops, messages("m", 3)).await;
+    assert_eq!(sent, Ok(()));
+
+    // A queue that goes away is waited for again.
+    yard.delete(Queue::Stops.name()).await;
+    let sent = publisher.publish(Queue::Stops, messages("m", 3)).await;
+    assert_eq!(sent, Err(PublishError::Unconfirmed));
+    let again = yard.consumer_of(&yard.broker(), Queue::Stops);
+    up(&mut again.link()).await;
+    newer(&mut link, generation).await;
+    let sent = publisher.publish(Queue::Stops, messages("m", 3)).await;
+    assert_eq!(sent, Ok(()));
     yard.stopped().await;
 }
