@@ -11,7 +11,9 @@ use hpke::{Deserializable, Kem, OpModeS, Serializable};
 use proptest::prelude::*;
 use zeroize::Zeroizing;
 
-use crate::{AddressKeys, AddressMaster, KeyPair, OpenError, Opener, generate_key_pair};
+use crate::{
+    AddressKeys, AddressMaster, DerivedKeys, KeyPair, OpenError, Opener, generate_key_pair,
+};
 
 const BODY: BodyId = BodyId::new([7; 16]);
 const KID: KeyId = KeyId(3);
@@ -89,8 +91,14 @@ fn secrets_and_addresses_are_not_shown() {
     let keys = AddressKeys::derive(BODY, std::slice::from_ref(&master)).unwrap();
     let codes = keys.codes(&address("jo@example.org"));
     let shown = format!(
-        "{:?} {master:?} {keys:?} {codes:?} {:?}",
+        "{:?} {master:?} {keys:?} {codes:?} {:?} {:?}",
         pair.secret,
+        DerivedKeys {
+            index: Zeroizing::new([9; 32]),
+            suppression: vec![Zeroizing::new([9; 32])],
+            row: Zeroizing::new([9; 32]),
+            message_id: Zeroizing::new([9; 32]),
+        },
         opener(&pair)
     );
     assert!(
@@ -103,6 +111,42 @@ fn secrets_and_addresses_are_not_shown() {
 #[test]
 fn there_is_no_set_of_keys_without_a_master() {
     assert!(AddressKeys::derive(BODY, &[]).is_err());
+    let master = AddressMaster::new(Zeroizing::new([9; 32]));
+    let mut derived = DerivedKeys::derive(BODY, &[master]).unwrap();
+    derived.suppression.clear();
+    assert!(AddressKeys::from_derived(derived).is_err());
+    let too_many = vec![AddressMaster::new(Zeroizing::new([9; 32])); 65_536];
+    assert!(DerivedKeys::derive(BODY, &too_many).is_err());
+}
+
+#[test]
+fn derived_keys_hold_no_master_and_serve_as_the_masters_do() {
+    let masters: Vec<AddressMaster> = (1..=3)
+        .map(|n| AddressMaster::new(Zeroizing::new([n; 32])))
+        .collect();
+    for count in 1..=3 {
+        let derived = DerivedKeys::derive(BODY, &masters[..count]).unwrap();
+        assert_eq!(derived.suppression.len(), count);
+        let all = [&derived.index, &derived.row, &derived.message_id];
+        let all: Vec<[u8; 32]> = all
+            .into_iter()
+            .chain(&derived.suppression)
+            .map(|key| **key)
+            .collect();
+        for (place, key) in all.iter().enumerate() {
+            assert!(!all[..place].contains(key), "two keys are one");
+            assert!((1..=3).all(|n| *key != [n; 32]), "a master");
+        }
+        let whole = AddressKeys::derive(BODY, &masters[..count]).unwrap();
+        let split = AddressKeys::from_derived(derived).unwrap();
+        let jo = address("jo+tag@example.org");
+        assert_eq!(split.codes(&jo), whole.codes(&jo));
+        assert_eq!(usize::from(split.codes(&jo).generation), count);
+        assert_eq!(
+            split.message_id_local_part(IssueNumber(4), &[5; 16]),
+            whole.message_id_local_part(IssueNumber(4), &[5; 16])
+        );
+    }
 }
 
 #[test]

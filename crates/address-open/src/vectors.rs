@@ -13,7 +13,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::derived_key::{self, KeyName};
-use crate::{AddressKeys, AddressMaster, OpenError, Opener, RowFields, SecretKey};
+use crate::{AddressKeys, AddressMaster, DerivedKeys, OpenError, Opener, RowFields, SecretKey};
 
 /// Names of keys that `link-token` derives and checks against the same file.
 const NAMES_OF_LINK_KEYS: [&str; 5] = ["link|leave", "link|join", "link|rights", "verp", "mailto"];
@@ -180,6 +180,24 @@ fn codes_are_those_of_the_vectors() {
         let keys = address_keys(case);
         check_code_keys(case, &keys);
         let codes = keys.codes_of_forms(&norm, &mailbox);
+        // As the worker has them: the derived keys alone, out of files.
+        let from_files = AddressKeys::from_derived(DerivedKeys {
+            index: Zeroizing::new(thirty_two(&case["mid"]["k_index"])),
+            suppression: case["mid"]["k_sup"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|key| Zeroizing::new(thirty_two(key)))
+                .collect(),
+            row: Zeroizing::new([0; 32]),
+            message_id: Zeroizing::new([0; 32]),
+        });
+        assert_eq!(
+            from_files.unwrap().codes_of_forms(&norm, &mailbox),
+            codes,
+            "{}",
+            name(case)
+        );
         let newest = |codes: &Value| hex(codes.as_array().unwrap().last().unwrap());
         assert_eq!(
             codes.index.as_bytes()[..],
@@ -246,6 +264,13 @@ fn row_macs_are_those_of_the_vectors() {
                     name(case)
                 );
                 let mac = keys.row_mac(&row);
+                let from_files = AddressKeys::from_derived(DerivedKeys {
+                    index: Zeroizing::new([0; 32]),
+                    suppression: vec![Zeroizing::new([0; 32])],
+                    row: Zeroizing::new(thirty_two(&case["mid"]["k_row"])),
+                    message_id: Zeroizing::new([0; 32]),
+                });
+                assert!(from_files.unwrap().row_mac_holds(&row, &mac));
                 assert_eq!(
                     mac.as_bytes()[..],
                     hex(&case["out"]["row_mac"]),

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use zeroize::Zeroizing;
 
 use crate::return_path::{MailtoKeys, ReturnPathKeys};
-use crate::{FormStampKey, LinkClass, LinkKeyError, LinkKeys, LinkMaster, Purpose, Route, receipt};
+use crate::{
+    ClassKey, FormStampKey, LinkClass, LinkKeyError, LinkKeys, LinkMaster, Purpose, Route, receipt,
+};
 
 const BODY: BodyId = BodyId::new([7; 16]);
 
@@ -63,10 +65,36 @@ fn a_link_of_another_class_is_never_made() {
 }
 
 #[test]
+fn a_set_of_derived_keys_that_cannot_serve_is_refused() {
+    let key = |kid, state| master(kid, state).class_key(LinkClass::Join, BODY);
+    let take = |keys| LinkKeys::from_class_keys(LinkClass::Join, keys).map(|_| ());
+    assert_eq!(take(vec![]), Err(LinkKeyError::NoneCurrent));
+    let retired = key(1, KeyState::Retired);
+    assert_eq!(take(vec![retired.clone()]), Err(LinkKeyError::NoneCurrent));
+    let twice = vec![
+        key(2, KeyState::Current),
+        retired,
+        key(2, KeyState::Retired),
+    ];
+    assert_eq!(take(twice), Err(LinkKeyError::TwiceTheSame(KeyId(2))));
+    let compromised = vec![key(3, KeyState::Compromised)];
+    assert_eq!(
+        ReturnPathKeys::from_keys(compromised).map(|_| ()),
+        Err(LinkKeyError::NoneCurrent)
+    );
+}
+
+#[test]
 fn keys_are_not_shown() {
     let masters = [master(2, KeyState::Current)];
     let shown = format!(
-        "{:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?}",
+        // Of bytes that the texts below would give away if they were shown.
+        ClassKey {
+            kid: KeyId(2),
+            bytes: Zeroizing::new([2; 32]),
+            state: KeyState::Current,
+        },
         keys(LinkClass::Leave),
         masters,
         MailtoKeys::derive(BODY, &masters).unwrap(),
@@ -102,6 +130,41 @@ proptest! {
             let expected = (route == purpose.route()).then_some((purpose, subject, aux));
             prop_assert_eq!(checked.map(|c| (c.purpose, c.subject, c.aux)), expected);
         }
+    }
+
+    #[test]
+    fn derived_keys_serve_as_the_masters_do_and_no_other_class_does(
+        purpose in any_purpose(), subject: [u8; 16], aux: u32, bytes: [[u8; 32]; 3],
+        newest in 0..3_usize,
+    ) {
+        let masters: Vec<LinkMaster> = (0..=newest)
+            .map(|place| LinkMaster {
+                kid: KeyId(u16::try_from(place).unwrap() + 1),
+                bytes: Zeroizing::new(bytes[place]),
+                state: if place == newest { KeyState::Current } else { KeyState::Retired },
+            })
+            .collect();
+        let class = purpose.class();
+        let whole = LinkKeys::derive(class, BODY, &masters).unwrap();
+        let split = |class| {
+            masters.iter().map(|master| master.class_key(class, BODY)).collect::<Vec<_>>()
+        };
+        let derived = LinkKeys::from_class_keys(class, split(class)).unwrap();
+        let token = whole.mint(purpose, &subject, aux);
+        prop_assert_eq!(&derived.mint(purpose, &subject, aux), &token);
+        let checked = derived.check(purpose.route(), &token);
+        prop_assert!(checked.is_some());
+        prop_assert_eq!(checked, whole.check(purpose.route(), &token));
+        // The keys of another class, given out as those of this one, take nothing of it.
+        for other in [LinkClass::Leave, LinkClass::Join, LinkClass::Rights] {
+            if other != class {
+                let mistaken = LinkKeys::from_class_keys(class, split(other)).unwrap();
+                prop_assert_eq!(mistaken.check(purpose.route(), &token), None);
+            }
+        }
+        let return_paths: Vec<_> = masters.iter().map(|master| master.return_path_key(BODY)).collect();
+        let mistaken = LinkKeys::from_class_keys(class, return_paths).unwrap();
+        prop_assert_eq!(mistaken.check(purpose.route(), &token), None);
     }
 
     #[test]

@@ -10,7 +10,9 @@ use zeroize::Zeroizing;
 
 use crate::return_path::{self, CheckedMailbox, MailtoKeys, ReturnPathKeys};
 use crate::secret_key::{self, KeyName, SecretKey};
-use crate::{LinkClass, LinkKeys, LinkMaster, Purpose, Route, expiry_aux, is_expired, receipt};
+use crate::{
+    ClassKey, LinkClass, LinkKeys, LinkMaster, Purpose, Route, expiry_aux, is_expired, receipt,
+};
 
 /// Names of keys that `address-open` derives and checks against the same file.
 const NAMES_OF_ADDRESS_KEYS: [&str; 4] = ["index", "suppression", "row", "message-id"];
@@ -72,6 +74,15 @@ impl Case<'_> {
 
     fn body(&self) -> BodyId {
         BodyId::new(self.sixteen("in", "body_id"))
+    }
+
+    /// The derived key of a `mint` case, as the vector itself has it.
+    fn derived_key(&self) -> ClassKey {
+        ClassKey {
+            kid: self.masters()[0].kid,
+            bytes: Zeroizing::new(self.bytes("mid", "key").try_into().unwrap()),
+            state: KeyState::Current,
+        }
     }
 
     /// The one master of a `mint` case, or the `keys` of a `verify` case.
@@ -162,7 +173,15 @@ fn mint_link(case: &Case<'_>) {
         SecretKey::from_bytes(derived.bytes).mac(&[&case.bytes("mid", "mac_input")])[..],
         case.bytes("mid", "mac")
     );
-    let checked = keys.check(purpose.route(), &token).unwrap();
+    // As a role has it: the derived key alone, out of a file.
+    let from_file = LinkKeys::from_class_keys(class, vec![case.derived_key()]).unwrap();
+    assert_eq!(
+        from_file.mint(purpose, &case.sixteen("in", "subject"), aux),
+        token
+    );
+    let checked = from_file.check(purpose.route(), &token);
+    assert_eq!(checked, keys.check(purpose.route(), &token));
+    let checked = checked.unwrap();
     assert_eq!(
         (checked.purpose, checked.aux),
         (purpose, aux),
@@ -218,7 +237,13 @@ fn mint_return_path(case: &Case<'_>) {
         "b" => {
             let keys = ReturnPathKeys::derive(case.body(), &case.masters()).unwrap();
             let now = Timestamp::from_millis(case.number("in", "day") * 86_400_000 + 5);
-            (KeyName::ReturnPath, keys.mint(&subject, issue, now))
+            let local_part = keys.mint(&subject, issue, now);
+            // As a role has it: the derived key alone, out of a file.
+            let from_file = ReturnPathKeys::from_keys(vec![case.derived_key()]).unwrap();
+            assert_eq!(from_file.mint(&subject, issue, now), local_part);
+            assert_eq!(from_file.check(&local_part), keys.check(&local_part));
+            assert!(from_file.check(&local_part).is_some());
+            (KeyName::ReturnPath, local_part)
         }
         "u" => {
             let keys = MailtoKeys::derive(case.body(), &case.masters()).unwrap();
