@@ -96,19 +96,21 @@ pub(crate) enum DeadLettersCommand {
 pub(crate) enum KeysCommand {
     /// Make the keys of a new installation of separate roles: one folder a role, and the masters
     ///
-    /// DIR must be new or empty. DIR/intake, DIR/unsubscribe and DIR/deliver hold what that role needs
-    /// and nothing else; move each to the machine of its role and give it to the role's user.
-    /// DIR/masters makes them all: no role reads it. Keep it off these machines, and a copy elsewhere.
+    /// DIR/intake, DIR/unsubscribe and DIR/deliver hold what that role needs and nothing else; move each
+    /// to the machine of its role and give it to the role's user (chown -R). DIR/masters makes them
+    /// all: no role reads it. Keep it off these machines, and a copy elsewhere. All of it belongs to
+    /// whoever runs this, and is open to nobody else.
     New {
-        /// The folder
+        /// The folder; may be there already, without any of the four
         dir: PathBuf,
     },
     /// Split the keys of an embedded installation, or masters, into one folder a role
     ///
     /// The old keys stay where they are; the new folders open the same addresses and verify the
-    /// same links.
+    /// same links. Run it as the installation's owner or as root; the new folders belong to whoever
+    /// runs it: give each to the user of its role (chown -R) and move it to that machine.
     Split {
-        /// The folder for the folders; new or empty
+        /// The folder for the folders; may be there already, without any of the three
         dir: PathBuf,
         /// Masters as `keys new` made them, in place of --data
         #[arg(long, value_name = "DIR", conflicts_with = "folder")]

@@ -80,7 +80,7 @@ fn killed_in_the_middle_it_leaves_no_folder_of_a_role_and_says_what_to_do() {
         let entropy = RunsOut {
             left: AtomicUsize::new(3),
             out: || {
-                println!("in the middle");
+                eprintln!("in the middle");
                 loop {
                     std::thread::park();
                 }
@@ -99,10 +99,10 @@ fn killed_in_the_middle_it_leaves_no_folder_of_a_role_and_says_what_to_do() {
             .arg("keys::tests::interrupted::killed_in_the_middle_it_leaves_no_folder_of_a_role_and_says_what_to_do")
             .args(["--exact", "--nocapture"])
             .env(TARGET, &target)
-            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap().contains("in the middle")));
         child.kill().unwrap();
         child.wait().unwrap();

@@ -194,8 +194,11 @@ fn what_one_makes_the_other_takes(made_by: &AllKeys, taken_by: &AllKeys, newest:
         .sealer
         .seal(&address, Purpose::Subscriber, box_id)
         .unwrap();
-    let opener = &its_deliver.keys.opener;
-    let opened = opener.open(&sealed, Purpose::Subscriber, box_id).unwrap();
+    let opened = its_deliver
+        .keys
+        .opener
+        .open(&sealed, Purpose::Subscriber, box_id)
+        .unwrap();
     assert_eq!(opened.expose(), address.expose());
     let (keys, its_keys) = (&deliver.keys.address, &its_deliver.keys.address);
     assert_eq!(keys.codes(&address), its_keys.codes(&address));
