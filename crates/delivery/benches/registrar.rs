@@ -51,15 +51,14 @@ async fn measure(url: &str, broker: Option<String>, number: u64) -> Result<(), B
     let shutdown = Shutdown::new();
     let rows = bench.sign_ups(number)?;
     let started = Instant::now();
-    let post = match &broker {
-        Some(address) => Some(bench.publish(address, rows, &shutdown).await?),
-        None => {
-            for part in rows.chunks(500) {
-                let inbox = bench.database.sign_up_inbox();
-                inbox.ship(part, SystemClock.now()).await?;
-            }
-            None
+    let post = if let Some(address) = &broker {
+        Some(bench.publish(address, rows, &shutdown).await?)
+    } else {
+        for part in rows.chunks(500) {
+            let inbox = bench.database.sign_up_inbox();
+            inbox.ship(part, SystemClock.now()).await?;
         }
+        None
     };
     let from = if post.is_some() { "queue" } else { "inbox" };
     rate(&format!("shipped to the {from}"), number, started);
@@ -67,7 +66,7 @@ async fn measure(url: &str, broker: Option<String>, number: u64) -> Result<(), B
     let run = bench.registrar.clone().run(post, shutdown.clone());
     shutdown.spawn("registrar", run);
     while bench.mark().await? < number {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     rate(&format!("applied from the {from}"), number, started);
     shutdown.finish(Duration::from_secs(10)).await;

@@ -153,7 +153,7 @@ struct Version {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "a hint is checked, and then the tables are asked")]
-struct Chunk {
+struct ChunkHint {
     v: u64,
     issue: u64,
     chunk: u64,
@@ -162,7 +162,7 @@ struct Chunk {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "a hint is checked, and then the tables are asked")]
-struct Mail {
+struct MailHint {
     v: u64,
     mail: u64,
 }
@@ -178,8 +178,8 @@ fn read(queue: Queue, body: &[u8]) -> Hint {
         Ok(Version { v: 0 }) | Err(_) => return Hint::Dead,
     }
     let is_hint = match queue {
-        Queue::Bulk => serde_json::from_slice::<Chunk>(body).is_ok(),
-        Queue::Confirm => serde_json::from_slice::<Mail>(body).is_ok(),
+        Queue::Bulk => serde_json::from_slice::<ChunkHint>(body).is_ok(),
+        Queue::Confirm => serde_json::from_slice::<MailHint>(body).is_ok(),
         Queue::Stops | Queue::Requests => false,
     };
     if is_hint { Hint::Look } else { Hint::Dead }
@@ -191,6 +191,7 @@ mod tests {
 
     #[test]
     fn a_hint_is_read_by_its_version_first() {
+        let large = vec![b' '; 1_000_000];
         let cases: [(Queue, &[u8], Hint); 14] = [
             (Queue::Bulk, br#"{"v":1,"issue":3,"chunk":0}"#, Hint::Look),
             (Queue::Bulk, br#"{"v":1,"mail":3}"#, Hint::Dead),
@@ -217,7 +218,7 @@ mod tests {
             (Queue::Confirm, br#"{"mail":12}"#, Hint::Dead),
             (Queue::Confirm, b"", Hint::Dead),
             (Queue::Confirm, b"\xff\x00", Hint::Dead),
-            (Queue::Confirm, &[b' '; 1_000_000], Hint::Dead),
+            (Queue::Confirm, &large, Hint::Dead),
         ];
         for (queue, body, expected) in cases {
             let shown = String::from_utf8_lossy(&body[..body.len().min(40)]);

@@ -166,9 +166,10 @@ impl Signs {
             metrics::gauge!("letterbox_barrier_closed", "reason" => name).set(value);
         }
         if reason != self.closed {
-            match reason {
-                Some(reason) => tracing::info!(reason, "bulk waits"),
-                None => tracing::info!("bulk may go"),
+            if let Some(reason) = reason {
+                tracing::info!(reason, "bulk waits");
+            } else {
+                tracing::info!("bulk may go");
             }
             self.closed = reason;
         }

@@ -94,7 +94,7 @@ async fn a_stop_does_not_wait_for_a_flood_of_sign_ups(pool: PgPool) {
 /// What nobody can read, with what a queue says of it.
 fn poison(world: &mut World, nth: usize) -> Message {
     let good = world.sign_up(&format!("poison{nth}@example.org"), &[0], at(0));
-    let row = world.rows(&[good.clone()]).remove(0);
+    let row = world.rows(std::slice::from_ref(&good)).remove(0);
     let name = format!(
         "{}:{}",
         data_encoding::HEXLOWER.encode(SPOOL.as_bytes()),
@@ -118,7 +118,7 @@ fn poison(world: &mut World, nth: usize) -> Message {
         }
     };
     Message {
-        message_id: if nth % 2 == 0 {
+        message_id: if nth.is_multiple_of(2) {
             name
         } else {
             format!("nameless-{nth}")
