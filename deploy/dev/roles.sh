@@ -115,7 +115,7 @@ roles_broker() {
     for user in intake unsubscribe deliver; do
         users+="${users:+, }{\"name\": \"roles_$user\", \"password\": \"$(roles_password "$user")\", \"tags\": []}"
     done
-    rights='"vhost": "letterbox", "configure": "", "write": "^letterbox\\.work$", "read": ""'
+    rights='"vhost": "letterbox", "configure": "^$", "write": "^letterbox\\.work$", "read": "^$"'
     (
         umask 077
         echo "{\"vhosts\": [{\"name\": \"letterbox\"}], \"users\": [$users], \"permissions\": [
