@@ -147,6 +147,7 @@ impl Shipper {
         // The oldest that waits, else the last one there was.
         let from = self.marks.borrow().applied.min(before_last);
         let one = self.read(from, 1).await?;
+        self.tries(from + 1);
         Ok(self.publish_by(publisher, one).await?)
     }
 

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use domain::Timestamp;
+use spool::AcceptError;
 use store::StoreError;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::Shipper;
 use crate::marks::{Marks, Movement};
-use crate::older_folder::RepairError;
 
 /// The barrier takes a role for silent after 10 s.
 const BEAT_EVERY: Duration = Duration::from_secs(2);
@@ -27,8 +27,8 @@ const SHIP_AGAIN_AT_MOST_EVERY: Duration = Duration::from_mins(15);
 enum BeatError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    Repair(#[from] RepairError),
+    #[error("the spool cannot go on behind the registrar's mark")]
+    Behind(#[from] AcceptError),
 }
 
 /// When a mark that stands still makes the shipping begin again from it.
@@ -90,7 +90,8 @@ impl Shipper {
                         );
                         self.marks.send_modify(Marks::ask_again);
                     }
-                    self.finish().await;
+                    let most = self.accept_displaced().await;
+                    self.finish(most).await;
                 }
                 Err(failure) => {
                     if reached {
@@ -176,8 +177,8 @@ impl Shipper {
         }
     }
 
-    async fn finish(&self) {
-        let applied = self.marks.borrow().applied;
+    async fn finish(&self, most: u64) {
+        let applied = self.marks.borrow().applied.min(most);
         let spool = self.spool.clone();
         let finished = tokio::task::spawn_blocking(move || spool.finish_upto(applied)).await;
         if let Err(failure) = finished.map_err(std::io::Error::other).flatten() {

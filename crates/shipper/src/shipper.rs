@@ -1,6 +1,7 @@
 //! From one spool to the registrar.
 
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use domain::Clock;
@@ -42,6 +43,8 @@ pub struct Shipper {
     pub(crate) patience: Duration,
     /// The last seq there was at the start.
     pub(crate) found: u64,
+    /// Seqs whose requests are accepted again.
+    pub(crate) displaced: Mutex<Option<Range<u64>>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +86,7 @@ impl Shipper {
         Self {
             marks: watch::Sender::new(Marks::starting_at(spool.finished_upto())),
             found: spool.last_seq(),
+            displaced: Mutex::default(),
             spool,
             route,
             table,
@@ -168,6 +172,7 @@ impl Shipper {
             return Ok(());
         };
         let count = envelopes.len() as u64;
+        self.tries(last);
         match turn.way {
             Way::Queue => self.publish(envelopes).await?,
             Way::Inbox => {
@@ -188,6 +193,14 @@ impl Shipper {
             }
         });
         Ok(())
+    }
+
+    /// Notes what was sent, or will be in a moment. Nobody waits for that.
+    pub(crate) fn tries(&self, upto: u64) {
+        self.marks.send_if_modified(|marks| {
+            marks.tried = marks.tried.max(upto);
+            false
+        });
     }
 
     /// Waits until there is something to ship and a way to ship it.
