@@ -296,3 +296,45 @@ fn report(error: &StoreError) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registrar::feed::InHand;
+
+    fn ready(lane: Lane) -> Ready {
+        Ready {
+            lane,
+            readings: Vec::new(),
+            receipt: Receipt::Inbox(InHand::default()),
+        }
+    }
+
+    #[tokio::test]
+    async fn stops_are_next_whatever_else_waits() {
+        let shutdown = Shutdown::new();
+        let (to_stops, mut stops) = mpsc::channel(2);
+        let (to_others, mut others) = mpsc::channel(2);
+        let mut held = [None, Some(ready(Lane::Others))];
+        for _ in 0..2 {
+            assert!(to_others.try_send(ready(Lane::Others)).is_ok());
+            assert!(to_stops.try_send(ready(Lane::Stops)).is_ok());
+        }
+        let mut order = Vec::new();
+        for _ in 0..5 {
+            let batch = next(&mut held, &mut stops, &mut others, &shutdown).await;
+            order.push(batch.unwrap().lane);
+        }
+        let [stop, other] = [Lane::Stops, Lane::Others];
+        assert_eq!(order, [stop, stop, other, other, other]);
+        // one that could not be applied is before those that came later
+        held[0] = Some(ready(stop));
+        assert!(to_stops.try_send(ready(stop)).is_ok());
+        let first = next(&mut held, &mut stops, &mut others, &shutdown).await;
+        assert!(first.is_some() && held[0].is_none() && stops.try_recv().is_ok());
+        shutdown.begin();
+        assert!(to_others.try_send(ready(other)).is_ok());
+        let none = next(&mut held, &mut stops, &mut others, &shutdown).await;
+        assert!(none.is_none());
+    }
+}
