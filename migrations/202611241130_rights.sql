@@ -37,8 +37,11 @@ GRANT SELECT, UPDATE (applied_upto) ON spool TO letterbox_deliver;
 GRANT SELECT, DELETE, UPDATE (not_before) ON request_inbox TO letterbox_deliver;
 GRANT SELECT, INSERT, DELETE ON applied_request TO letterbox_deliver;
 GRANT SELECT, INSERT, DELETE ON dead_request TO letterbox_deliver;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sign_up, subscription, consent, unsubscribe, suppression
+GRANT SELECT, INSERT, UPDATE, DELETE ON sign_up, subscription, unsubscribe, suppression
     TO letterbox_deliver;
+GRANT SELECT, INSERT, DELETE, UPDATE (confirmation_sent_at, confirmation_message_id, confirmed_at,
+    confirm_event_id, confirm_kid, confirm_token_version, disowned_at, withdrawn_at, withdrawal_seq,
+    sealed) ON consent TO letterbox_deliver;
 GRANT SELECT, INSERT, DELETE ON subscriber, early_event TO letterbox_deliver;
 GRANT SELECT, UPDATE (seq) ON ledger_head TO letterbox_deliver;
 GRANT SELECT, INSERT ON ledger_entry TO letterbox_deliver;

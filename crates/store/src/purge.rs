@@ -108,7 +108,12 @@ impl Purge {
     /// One transaction, in the registrar's turn: a batch that is under way has read rows that must
     /// not go meanwhile.
     async fn step(&self, now: Timestamp) -> Result<Purged, StoreError> {
-        let mut tx = self.database.begin().await?;
+        // Looks at whole tables, which other statements are kept from (see `connect_settings`).
+        let mut tx = self
+            .database
+            .pool
+            .begin_with("BEGIN; SET LOCAL enable_seqscan = on")
+            .await?;
         sqlx::query_scalar!("SELECT seq FROM ledger_head FOR UPDATE")
             .fetch_one(&mut *tx)
             .await?;

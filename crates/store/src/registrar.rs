@@ -89,27 +89,36 @@ impl RegistrarStore {
         limit: u16,
         now: Timestamp,
     ) -> Result<Vec<InboxRow>, StoreError> {
-        const TABLE: &str = "request_inbox";
-        let rows = sqlx::query!(
-            "SELECT spool_id, seq, stop, envelope FROM request_inbox
-             WHERE stop = $3 AND (not_before IS NULL OR not_before <= $2)
-             ORDER BY id LIMIT $1",
-            i64::from(limit),
-            columns::moment(now),
-            lane == Lane::Stops,
-        )
-        .fetch_all(&self.database.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(InboxRow {
-                    spool_id: columns::id(&row.spool_id, TABLE)?,
-                    seq: columns::number(row.seq, TABLE)?,
-                    stop: row.stop,
-                    envelope: row.envelope,
-                })
-            })
-            .collect()
+        let (limit, now) = (i64::from(limit), columns::moment(now));
+        // Two statements, since a plan for either would look for a stop among all sign-ups.
+        match lane {
+            Lane::Stops => {
+                sqlx::query_as!(
+                    WaitingRow,
+                    "SELECT spool_id, seq, stop, envelope FROM request_inbox
+                     WHERE stop AND (not_before IS NULL OR not_before <= $2) ORDER BY id LIMIT $1",
+                    limit,
+                    now,
+                )
+                .fetch_all(&self.database.pool)
+                .await?
+            }
+            Lane::Others => {
+                sqlx::query_as!(
+                    WaitingRow,
+                    "SELECT spool_id, seq, stop, envelope FROM request_inbox
+                     WHERE NOT stop AND (not_before IS NULL OR not_before <= $2)
+                     ORDER BY id LIMIT $1",
+                    limit,
+                    now,
+                )
+                .fetch_all(&self.database.pool)
+                .await?
+            }
+        }
+        .into_iter()
+        .map(WaitingRow::read)
+        .collect()
     }
 
     /// Starts a batch over these requests, when no other batch runs. They may come from the inbox or
@@ -154,6 +163,26 @@ impl RegistrarStore {
             head: columns::number(head, "ledger_head")?,
             fresh,
             repeated,
+        })
+    }
+}
+
+/// A row of `request_inbox`.
+struct WaitingRow {
+    spool_id: Vec<u8>,
+    seq: i64,
+    stop: bool,
+    envelope: Vec<u8>,
+}
+
+impl WaitingRow {
+    fn read(self) -> Result<InboxRow, StoreError> {
+        const TABLE: &str = "request_inbox";
+        Ok(InboxRow {
+            spool_id: columns::id(&self.spool_id, TABLE)?,
+            seq: columns::number(self.seq, TABLE)?,
+            stop: self.stop,
+            envelope: self.envelope,
         })
     }
 }

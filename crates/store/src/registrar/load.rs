@@ -32,13 +32,17 @@ pub(super) async fn known(
         notices(tx, wanted, &mut known).await?;
         touched.extend(known.identities.values());
     }
-    subscriptions_of(tx, &boxes, &events, &mut touched).await?;
+    if !boxes.is_empty() || !events.is_empty() {
+        subscriptions_of(tx, &boxes, &events, &mut touched).await?;
+    }
     let touched = list(touched.iter().map(|id| &id.as_bytes()[..]));
     if !boxes.is_empty() {
         sign_ups(tx, &boxes, &mut known).await?;
         early(tx, &boxes, &mut known).await?;
     }
-    load_facts::of_subscriptions(tx, &touched, &events, &mut known).await?;
+    if !touched.is_empty() || !events.is_empty() {
+        load_facts::of_subscriptions(tx, &touched, &events, &mut known).await?;
+    }
     recorded(tx, wanted, &mut known).await?;
     Ok(known)
 }
@@ -103,6 +107,8 @@ async fn suppressed(
     Ok(())
 }
 
+/// Who was sent an `AlreadySubscribed` lately. Its number stands in the statement: with a parameter
+/// there the index of just these would not be used.
 async fn told(
     tx: &mut PgConnection,
     addresses: &[Vec<u8>],
@@ -111,9 +117,8 @@ async fn told(
 ) -> Result<(), StoreError> {
     let rows = sqlx::query_scalar!(
         "SELECT DISTINCT address_index FROM mail
-         WHERE address_index = ANY($1) AND kind = $2 AND created_at > $3",
+         WHERE address_index = ANY($1) AND kind = 2 AND created_at > $2",
         addresses,
-        domain::MailKind::AlreadySubscribed.number(),
         columns::moment(now.minus(ONE_DAY)),
     )
     .fetch_all(tx)

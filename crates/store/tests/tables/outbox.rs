@@ -122,7 +122,7 @@ async fn a_dead_stop_keeps_the_barrier_closed_until_it_was_seen(pool: PgPool) {
     assert_eq!((letter.bytes, letter.died_at), (70, at(5)));
     assert_eq!(letter.reason, "it is no CBOR");
     assert_eq!((letter.spool_id, letter.seq), (place.spool_id, place.seq));
-    let closed = Barrier::Closed("dead_stop");
+    let closed = Barrier::Closed("dead_letter");
     assert_eq!(deliveries.barrier(at(9)).await.unwrap(), closed);
 
     assert!(letters.seen(list[0].number, at(9)).await.unwrap());
