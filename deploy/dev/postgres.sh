@@ -56,7 +56,7 @@ postgres_up() {
             as_server "$programs/initdb" -D "$folder/postgres.new" -U postgres -A trust -E UTF8 --no-sync >/dev/null
             mv "$folder/postgres.new" "$folder/postgres"
         fi
-        port=$(free_port 54410 "${LETTERBOX_DEV_PG_PORT:-}")
+        port=$(free_port 25410 "${LETTERBOX_DEV_PG_PORT:-}")
         echo "$port" >"$folder/postgres.port"
         # Twice: a server that was killed a moment ago holds its folder for a little longer.
         postgres_start "$programs" "$port" || { sleep 2; postgres_start "$programs" "$port"; } \

@@ -4,7 +4,7 @@
 # The programs behind Debian's wrappers: those insist on the user rabbitmq and on its folders.
 rabbitmq_programs=${LETTERBOX_TEST_RABBITMQ:-/usr/lib/rabbitmq/bin}
 
-# The vhosts test-1 … test-16 are there for tests that want a broker to themselves. The user `web` may
+# The vhosts test-1 … test-16 are there for tests that want a broker to themselves. The user `test-web` may
 # do there what deploy/README.md lets a web role do: publish, and nothing else.
 rabbitmq_vhosts=16
 
@@ -84,7 +84,7 @@ CONF
 }
 
 rabbitmq_up() {
-    local home=$folder/rabbitmq
+    local home=$folder/rabbitmq node waited
     [ -x "$rabbitmq_programs/rabbitmq-server" ] || install_rabbitmq
     if rabbitmq_runs; then
         say "RabbitMQ runs on port $(rabbitmq_port)"
@@ -92,7 +92,7 @@ rabbitmq_up() {
     fi
     mkdir -p -m 700 "$home"
     if epmd_runs; then end_process "$(epmd_pid)" TERM epmd; fi
-    free_port 54430 "${LETTERBOX_DEV_AMQP_PORT:-}" >"$folder/rabbitmq.port"
+    free_port 25430 "${LETTERBOX_DEV_AMQP_PORT:-}" >"$folder/rabbitmq.port"
     free_port $(($(rabbitmq_port) + 1)) >"$folder/rabbitmq.dist"
     free_port $(($(cat "$folder/rabbitmq.dist") + 1)) >"$folder/rabbitmq.epmd"
     rabbitmq_write
@@ -101,8 +101,12 @@ rabbitmq_up() {
     # shellcheck disable=SC2016
     become_rabbitmq setsid sh -c 'echo $$ >"$HOME/epmd.pid"; exec "$@"' sh \
         "$(epmd_program)" -address 127.0.0.1 -port "$(cat "$folder/rabbitmq.epmd")" </dev/null >/dev/null 2>&1 &
+    for waited in $(seq 100); do
+        if ! port_is_free "$(cat "$folder/rabbitmq.epmd")"; then break; fi
+        sleep 0.1
+    done
     become_rabbitmq setsid "$rabbitmq_programs/rabbitmq-server" </dev/null >"$home/start.log" 2>&1 &
-    local node=$! waited
+    node=$!
     for waited in $(seq 600); do
         if grep -qs 'Server startup complete' "$home/node.log"; then
             say "RabbitMQ started on port $(rabbitmq_port), in $home"

@@ -133,14 +133,14 @@ roles_run_one() {
     local instance=$1 role=${1%-*} place options
     place=$(roles_folder)
     if roles_runs "$instance"; then return; fi
-    roles_choose_port "$instance-admin" 54470
+    roles_choose_port "$instance-admin" 25470
     options=("$letterbox" "$role" --keys "$place/keys/$role" --data "$place/$instance"
         --admin-listen "127.0.0.1:$(roles_port "$instance-admin")"
         --database "$(roles_database_url "$role")" --database-password-file "$place/passwords/$role"
         --broker "amqp://roles_$role@127.0.0.1:$(rabbitmq_port)/letterbox" --broker-password-file "$place/passwords/$role")
     case $role in
     intake | unsubscribe)
-        roles_choose_port "$instance" 54450
+        roles_choose_port "$instance" 25450
         options+=(--listen "127.0.0.1:$(roles_port "$instance")" --stop-notice 0)
         ;;
     deliver) options+=(--caught-mail "$place/caught-mail") ;;
@@ -229,7 +229,7 @@ roles_up() {
         --database "$(roles_database_url owner)" --database-password-file "$place/passwords/owner" >&2 ||
         die "the database was not brought up to date: see above"
     roles_catalogue
-    if ! roles_runs nginx; then roles_choose_port nginx 54440; fi
+    if ! roles_runs nginx; then roles_choose_port nginx 25440; fi
     for instance in $roles_instances; do roles_run_one "$instance"; done
     for instance in $roles_instances; do roles_wait_for "$instance"; done
     roles_run_nginx
