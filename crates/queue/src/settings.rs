@@ -14,6 +14,10 @@ use crate::tls;
 /// own default would take two minutes.
 const HEARTBEAT: u16 = 10;
 
+/// The largest frame. lapin keeps 32 of them for each direction, which at RabbitMQ's 128 KiB would be
+/// eight megabytes a connection. RabbitMQ 4.1 refuses less than 8 KiB.
+const FRAME_MAX: u32 = 32 << 10;
+
 /// AMQP has one byte for the length of its name, and lapin panics at a longer one.
 const MAX_VIRTUAL_HOST: usize = 255;
 
@@ -231,6 +235,7 @@ impl Address {
             vhost: self.virtual_host.clone(),
             query: AMQPQueryString {
                 heartbeat: Some(HEARTBEAT),
+                frame_max: Some(FRAME_MAX),
                 ..AMQPQueryString::default()
             },
         }

@@ -70,7 +70,7 @@ async fn queues_are_what_the_plan_says() {
 async fn a_user_who_may_only_publish_waits_for_one_who_may_declare() {
     let mut yard = Yard::open().await;
     let as_web = yard.address_through(yard.listens_on());
-    let as_web = as_web.replace("guest:guest@", "web:web@");
+    let as_web = as_web.replace("guest:guest@", "test-web:test-web@");
     let web = yard.broker_at(&[as_web]);
     let publisher = yard.publisher_of(&web);
     let mut link = publisher.link();
