@@ -113,7 +113,7 @@ pub(crate) enum KeysCommand {
         /// The folder for the folders; may be there already, without any of the three
         dir: PathBuf,
         /// Masters as `keys new` made them, in place of --data
-        #[arg(long, value_name = "DIR", conflicts_with = "folder")]
+        #[arg(long, value_name = "DIR")]
         masters: Option<PathBuf>,
         #[command(flatten)]
         data: DataOption,
@@ -121,7 +121,7 @@ pub(crate) enum KeysCommand {
     /// Print the body id and the key generations; never a key
     Show {
         /// A folder that `keys new` or `keys split` made, in place of --data
-        #[arg(long, value_name = "DIR", conflicts_with = "folder")]
+        #[arg(long, value_name = "DIR")]
         keys: Option<PathBuf>,
         #[command(flatten)]
         data: DataOption,

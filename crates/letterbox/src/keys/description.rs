@@ -15,7 +15,7 @@ pub(crate) fn of_masters(path: &Path) -> anyhow::Result<Vec<String>> {
 
 /// The lines about any folder that `keys new` or `keys split` made; whose it is comes first.
 pub(crate) fn of_any(path: &Path) -> anyhow::Result<Vec<String>> {
-    let holder = Holder::of(&key_folder::key_files(path)?);
+    let holder = Holder::of_role(&key_folder::key_files(path)?).unwrap_or(Holder::Masters);
     let mut lines = vec![format!("folder       of {}", holder.folder_name())];
     lines.extend(of(path, holder)?);
     Ok(lines)

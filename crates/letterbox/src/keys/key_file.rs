@@ -197,17 +197,17 @@ impl Holder {
     /// The roles.
     pub(super) const ROLES: [Self; 3] = [Self::Intake, Self::Unsubscribe, Self::Deliver];
 
-    /// Whose folder one with these files is meant to be.
-    pub(super) fn of(files: &BTreeSet<KeyFile>) -> Self {
+    /// Whose folder one with these files is meant to be; none if it holds nothing that only a role has.
+    pub(super) fn of_role(files: &BTreeSet<KeyFile>) -> Option<Self> {
         let holds = |kind| files.iter().any(|file| file.kind == kind);
-        if files.iter().any(|file| file.kind.is_master()) {
-            Self::Masters
-        } else if holds(Kind::SealingSecret) {
-            Self::Deliver
+        if holds(Kind::AddressIndex) || holds(Kind::ReturnPath) {
+            Some(Self::Deliver)
+        } else if holds(Kind::LinkJoin) || holds(Kind::LinkRights) {
+            Some(Self::Intake)
         } else if holds(Kind::LinkLeave) {
-            Self::Unsubscribe
+            Some(Self::Unsubscribe)
         } else {
-            Self::Intake
+            None
         }
     }
 

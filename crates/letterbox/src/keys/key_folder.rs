@@ -41,7 +41,15 @@ impl KeyFolder {
         let generations = Generations::of(&found);
         let share = holder.files(generations);
         if let Some(missing) = share.difference(&found).next() {
-            return Err(lacking(path, holder, *missing).into());
+            return Err(match Holder::of_role(&key_files(path)?) {
+                Some(role) if holder == Holder::Masters => SettingsError::new(format!(
+                    "{} lacks {missing}: it looks like the folder of {}, from which no other can be made: name the folder of the masters",
+                    path.display(),
+                    role.folder_name()
+                )),
+                _ => lacking(path, holder, *missing),
+            }
+            .into());
         }
         if let Some(stale) = found.difference(&share).next() {
             return Err(SettingsError::new(format!(

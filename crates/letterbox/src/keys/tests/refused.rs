@@ -227,9 +227,23 @@ fn another_folder_than_its_own_is_refused_with_the_remedy() {
         assert_refused(
             Holder::Masters,
             &installation.path(role),
-            &["lacks", "backup"],
+            &[
+                "lacks",
+                &format!("the folder of {}", role.folder_name()),
+                "of the masters",
+            ],
         );
     }
+}
+
+#[test]
+fn masters_that_were_left_half_made_are_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("keys");
+    key_folder::create_folder(&folder).unwrap();
+    assert_refused(Holder::Masters, &folder, &["lacks body-id", "backup"]);
+    add(&folder, Kind::SealingSecret, 1, &[9; 32]);
+    assert_refused(Holder::Masters, &folder, &["lacks body-id", "backup"]);
 }
 
 #[test]
