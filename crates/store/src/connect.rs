@@ -22,8 +22,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Database {
     pub(crate) pool: PgPool,
-    /// Alive as long as a clone is; none with a single server.
-    #[expect(dead_code, reason = "held for its drop, which ends the watch")]
+    /// Ends with the last clone; none with a single server.
     watch: Option<Arc<Watch>>,
 }
 
@@ -31,9 +30,13 @@ impl Database {
     /// Connects once, to fail early, and keeps a pool.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] where nobody answers within 3 seconds.
+    /// [`StoreError::Unavailable`] where nobody answers within 3 seconds, or 2 for each of several
+    /// servers.
     pub async fn connect(settings: &ConnectSettings) -> Result<Self, StoreError> {
         let database = Self::connect_later(settings);
+        if let Some(watch) = &database.watch {
+            watch.first_look().await;
+        }
         database.ping().await?;
         Ok(database)
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+use tokio::sync::watch;
 
 use crate::{ConnectSettings, Host};
 
@@ -32,11 +33,14 @@ impl LastMove {
 
 /// Watches the servers for as long as a handle on the database is left.
 #[derive(Debug)]
-pub(crate) struct Watch(tokio::task::AbortHandle);
+pub(crate) struct Watch {
+    task: tokio::task::AbortHandle,
+    looked: watch::Receiver<bool>,
+}
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
@@ -54,6 +58,7 @@ impl Watch {
         if settings.hosts.len() < 2 {
             return None;
         }
+        let (looked, has_looked) = watch::channel(false);
         let search = Search {
             servers: settings
                 .hosts
@@ -63,8 +68,18 @@ impl Watch {
             at: 0,
             pool: pool.clone(),
             last_move: last_move.clone(),
+            looked,
         };
-        Some(Arc::new(Self(tokio::spawn(search.run()).abort_handle())))
+        Some(Arc::new(Self {
+            task: tokio::spawn(search.run()).abort_handle(),
+            looked: has_looked,
+        }))
+    }
+
+    /// Waits until all servers were asked once, or one was found.
+    pub(crate) async fn first_look(&self) {
+        // an error: the watch has ended, and so there is nothing to wait for
+        let _ = self.looked.clone().wait_for(|looked| *looked).await;
     }
 }
 
@@ -81,6 +96,7 @@ struct Search {
     at: usize,
     pool: PgPool,
     last_move: LastMove,
+    looked: watch::Sender<bool>,
 }
 
 impl Search {
@@ -93,6 +109,7 @@ impl Search {
             }
             if watched.is_none() {
                 watched = self.find().await;
+                self.looked.send_replace(true);
                 if watched.is_none() != missing {
                     missing = !missing;
                     if missing {

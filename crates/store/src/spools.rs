@@ -85,12 +85,16 @@ impl SpoolTable {
     /// Those of the database; nothing is lost, it is done again next time.
     pub async fn advance_marks(&self) -> Result<u64, StoreError> {
         // The places count 1, 2, 3 … after the mark; as long as seq - mark counts along, there is
-        // no gap.
+        // no gap. The rows are locked in order, or left to whoever has them: two workers that do
+        // this at once never wait for each other in a circle.
         let removed = sqlx::query!(
-            "WITH placed AS (
+            "WITH held AS (
+                 SELECT spool_id, applied_upto FROM spool
+                 ORDER BY spool_id FOR UPDATE SKIP LOCKED
+             ), placed AS (
                  SELECT a.spool_id, a.seq, s.applied_upto,
                         row_number() OVER (PARTITION BY a.spool_id ORDER BY a.seq) AS place
-                 FROM applied_request a JOIN spool s ON s.spool_id = a.spool_id
+                 FROM applied_request a JOIN held s ON s.spool_id = a.spool_id
                  WHERE a.seq > s.applied_upto
              ), reached AS (
                  SELECT spool_id, max(seq) AS seq FROM placed
