@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use domain::{Entropy, SpoolId, Timestamp};
 use tracing::warn;
 
 use crate::disk::Disk;
-use crate::scan::{self, Ending, NewerRecord, Slot};
+use crate::scan::{self, Ending, Slot, Unread};
 use crate::shared::{Place, Segment, State, last_accepted};
 use crate::{OpenError, SpoolSettings};
 
@@ -44,9 +44,12 @@ impl From<io::Error> for Trouble {
     }
 }
 
-impl From<NewerRecord> for Trouble {
-    fn from(NewerRecord: NewerRecord) -> Self {
-        Self::Newer
+impl From<Unread> for Trouble {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Io(error) => Self::Io(error),
+            Unread::Newer => Self::Newer,
+        }
     }
 }
 
@@ -180,8 +183,8 @@ fn read_floor(disk: &Disk) -> io::Result<Timestamp> {
 /// `accepted_at` of the last record before the active segment.
 fn last_closed(disk: &Disk, segments: &BTreeMap<u64, Segment>) -> io::Result<Option<Timestamp>> {
     for (first, segment) in segments.iter().rev().skip(1) {
-        let bytes = fs::read(disk.segment(*first, segment.place != Place::Spool))?;
-        if let Some(accepted_at) = last_accepted(&bytes, *first) {
+        let path = disk.segment(*first, segment.place != Place::Spool);
+        if let Some(accepted_at) = last_accepted(&path, *first)? {
             return Ok(Some(accepted_at));
         }
     }
@@ -194,8 +197,8 @@ fn ensure_active(disk: &Disk, segments: &mut BTreeMap<u64, Segment>) -> Result<u
     let first = match segments.iter().next_back() {
         Some((first, segment)) if segment.place == Place::Spool => return Ok(*first),
         Some((first, _)) => {
-            let bytes = fs::read(disk.segment(*first, true))?;
-            let scan = scan::scan(&bytes, *first, Timestamp::from_millis(0))?;
+            let path = disk.segment(*first, true);
+            let scan = scan::scan_file(&path, *first, Timestamp::from_millis(0))?;
             first + scan.slots.len() as u64
         }
         None => 1,
@@ -215,8 +218,7 @@ fn ensure_active(disk: &Disk, segments: &mut BTreeMap<u64, Segment>) -> Result<u
 /// Reads the active segment, cuts a torn tail, and writes back what it read: after a sync that failed
 /// in the last run, memory may show records that the disk never got.
 fn repair(disk: &Disk, first: u64, before: Timestamp) -> Result<(File, scan::Scan), Trouble> {
-    let mut bytes = fs::read(disk.segment(first, false))?;
-    let scan = scan::scan(&bytes, first, before)?;
+    let scan = scan::scan_file(&disk.segment(first, false), first, before)?;
     let lost = scan.slots.iter().filter(|slot| is_tombstone(slot)).count();
     if lost > 0 {
         warn!(
@@ -230,12 +232,29 @@ fn repair(disk: &Disk, first: u64, before: Timestamp) -> Result<(File, scan::Sca
             "an unfinished record was cut off"
         );
     }
-    bytes[scan.end..].fill(0);
     let file = disk.open_segment(first)?;
     disk.allocate(&file)?;
-    disk.write_at(&file, &bytes, 0)?;
+    write_back(disk, &file, scan.end as u64)?;
     file.sync_all()?;
     Ok((file, scan))
+}
+
+/// Writes the file again as it reads, up to this end, and zeros from there.
+fn write_back(disk: &Disk, file: &File, end: u64) -> io::Result<()> {
+    let mut piece = vec![0; scan::PIECE];
+    let mut at = 0;
+    loop {
+        let read = file.read_at(&mut piece, at)?;
+        if read == 0 {
+            return Ok(());
+        }
+        let kept = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
+        if let Some(cut) = piece[..read].get_mut(kept..) {
+            cut.fill(0);
+        }
+        disk.write_at(file, &piece[..read], at)?;
+        at += read as u64;
+    }
 }
 
 const fn is_tombstone(slot: &Slot) -> bool {

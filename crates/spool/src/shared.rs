@@ -1,8 +1,8 @@
 //! What the handle and the writer both see: which segments there are and what is durable.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::{Clock, SpoolId, Timestamp};
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::SpoolSettings;
 use crate::disk::Disk;
-use crate::scan::{self, Slot};
+use crate::scan::{self, Slot, Unread};
 
 pub(crate) struct Shared {
     pub(crate) id: SpoolId,
@@ -174,10 +174,8 @@ impl Shared {
         {
             return Ok(Arc::clone(slots));
         }
-        let bytes = fs::read(self.disk.segment(first, segment.place != Place::Spool))?;
-        let mut slots = scan::scan(&bytes, first, Timestamp::from_millis(0))
-            .map_err(|_| io::Error::other("a segment of a newer version"))?
-            .slots;
+        let path = self.disk.segment(first, segment.place != Place::Spool);
+        let mut slots = scan::scan_file(&path, first, Timestamp::from_millis(0))?.slots;
         slots.truncate(usize::try_from(until - first).unwrap_or(usize::MAX));
         if slots.first().is_some_and(|slot| slot.place.is_none()) {
             let before = self.accepted_before(first)?;
@@ -199,7 +197,7 @@ impl Shared {
         };
         for (first, segment) in before {
             let path = self.disk.segment(first, segment.place != Place::Spool);
-            if let Some(accepted_at) = last_accepted(&fs::read(path)?, first) {
+            if let Some(accepted_at) = last_accepted(&path, first)? {
                 return Ok(accepted_at);
             }
         }
@@ -221,9 +219,13 @@ impl Shared {
     }
 }
 
-/// `accepted_at` of the last record of a segment.
-pub(crate) fn last_accepted(bytes: &[u8], first: u64) -> Option<Timestamp> {
-    let scan = scan::scan(bytes, first, Timestamp::from_millis(0)).ok()?;
+/// `accepted_at` of the last record of a segment; none of a segment of a newer version.
+pub(crate) fn last_accepted(path: &Path, first: u64) -> io::Result<Option<Timestamp>> {
+    let scan = match scan::scan_file(path, first, Timestamp::from_millis(0)) {
+        Ok(scan) => scan,
+        Err(Unread::Newer) => return Ok(None),
+        Err(Unread::Io(error)) => return Err(error),
+    };
     let mut records = scan.slots.iter().rev().filter(|slot| slot.place.is_some());
-    records.next().map(|slot| slot.accepted_at)
+    Ok(records.next().map(|slot| slot.accepted_at))
 }

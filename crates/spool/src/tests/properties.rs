@@ -180,6 +180,34 @@ proptest! {
         prop_assert_eq!(scan.slots.len(), requests.len());
         prop_assert_eq!(scan.end, end);
     }
+
+    /// Segments of some hundred kilobytes, whole or with a few bytes changed.
+    #[test]
+    fn a_look_in_pieces_finds_the_same_as_a_look_at_all(
+        requests in vec(request(), 1..4),
+        records in 0..900u64,
+        zeros in 0..150_000usize,
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+    ) {
+        let mut bytes = Vec::new();
+        for (request, seq) in requests.iter().cycle().zip(5..5 + records) {
+            let time = Timestamp::from_millis(seq);
+            let body = record::encode_body(seq, EventId::new([1; 16]), time, request);
+            bytes.extend(record::frame(&body).unwrap());
+        }
+        bytes.resize(bytes.len() + zeros, 0);
+        for (position, byte) in &changes {
+            if !bytes.is_empty() {
+                let at = position.index(bytes.len());
+                bytes[at] = *byte;
+            }
+        }
+        let all = scan::scan(&bytes, 5, Timestamp::from_millis(0));
+        match scan::scan_sound(&mut &bytes[..], 5).unwrap() {
+            Some(sound) => prop_assert_eq!(all, Ok(sound)),
+            None => prop_assert!(!changes.is_empty(), "a whole segment needs no second look"),
+        }
+    }
 }
 
 /// Rebuilds an unsubscribe's payload with one entry changed, and asks whether it is still read.
