@@ -15,7 +15,7 @@ use support::{
 
 const RESIDENTS: usize = 20;
 /// Long: the program dies and starts again all the time.
-const PATIENCE: Duration = Duration::from_mins(4);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 
 pub(crate) fn seed() -> u64 {
     let chosen = std::env::var_os("LETTERBOX_SEED");
@@ -24,7 +24,7 @@ pub(crate) fn seed() -> u64 {
 }
 
 /// Sends until an answer comes; it must be this status. A connection that breaks is no answer.
-fn insist(send: impl Fn() -> Result<support::Answer>, status: u16) -> Result<()> {
+pub(crate) fn insist(send: impl Fn() -> Result<support::Answer>, status: u16) -> Result<()> {
     let answer = wait_for("an answer", PATIENCE, || match send() {
         // 503 is an honest no: the spool could not take it.
         Ok(answer) if answer.status == 503 => Ok(None),

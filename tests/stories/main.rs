@@ -18,10 +18,30 @@
 //! | `database_stopped` | PostgreSQL away while people come and go |
 //! | `spool_full`, `torn_spool` | the disk says no, or lies |
 //! | `canary` | no address anywhere it must not be |
+//!
+//! Of separate roles, each process by itself (those that need a broker begin with `roles_` or `broker_`):
+//!
+//! | file | the story |
+//! | --- | --- |
+//! | `broker_and_database_down` | RabbitMQ stopped, killed, wiped, away for long; PostgreSQL stopped; both |
+//! | `broker_blocked` | the broker takes nothing more |
+//! | `broker_half_open` | the line to it swallows every byte |
+//! | `broker_queue_spoilt` | queues deleted, or declared otherwise |
+//! | `roles_main_job` | sign up, read, leave, come back, over all roles; no address in what they leave |
+//! | `roles_poison` | what nobody can read lies in the queues |
+//! | `roles_duplicates` | every message five times; the carrier of the outbox killed |
+//! | `roles_killed_at_random` | `kill -9` of any role at any moment |
+//! | `roles_two_processes` | two processes, one folder |
+//! | `roles_keys_and_rights` | what each role holds, may do, and does not show |
+//! | `settled` | what these stories look at in the end |
 #![cfg(test)] // all of it is test code, and linted as such
 
 mod addresses;
 mod bad_input;
+mod broker_and_database_down;
+mod broker_blocked;
+mod broker_half_open;
+mod broker_queue_spoilt;
 mod canary;
 mod database_stopped;
 mod in_a_browser_without_javascript;
@@ -29,9 +49,16 @@ mod issue_refusals;
 mod killed_at_random;
 mod killed_while_sending;
 mod one_click;
+mod roles_duplicates;
+mod roles_keys_and_rights;
+mod roles_killed_at_random;
+mod roles_main_job;
+mod roles_poison;
+mod roles_two_processes;
 mod scanners_change_nothing;
 mod second_start;
 mod settings_errors;
+mod settled;
 mod spool_full;
 mod the_main_job;
 mod through_a_relay;

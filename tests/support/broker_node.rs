@@ -323,7 +323,13 @@ impl Vhost {
 impl Drop for BrokerNode {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- the broker's log:\n{}\n---", self.log());
+            let log = self.log();
+            let lines: Vec<&str> = log
+                .lines()
+                .filter(|line| !line.contains("[info]"))
+                .collect();
+            let tail = lines[lines.len().saturating_sub(20)..].join("\n");
+            eprintln!("--- the end of the broker's log:\n{tail}\n---");
         }
         if self.pid().is_some()
             && let Err(error) = self.kill()

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::BrokerNode;
 
@@ -19,6 +19,40 @@ pub(crate) fn password_of(user: &str) -> String {
     } else {
         format!("{user}-at-the-broker")
     }
+}
+
+/// Each user, and what it may configure, write and read: as `deploy/README.md` gives it to the roles.
+const RIGHTS: [(&str, [&str; 3]); 4] = [
+    ("guest", [".*", ".*", ".*"]),
+    ("intake", ["^$", r"^letterbox\.work$", "^$"]),
+    ("unsubscribe", ["^$", r"^letterbox\.work$", "^$"]),
+    (
+        "deliver",
+        [r"^letterbox\.", r"^letterbox\.", r"^letterbox\."],
+    ),
+];
+
+fn users_and_rights() -> Value {
+    let vhosts: Vec<String> = (1..=VHOSTS)
+        .map(|number| format!("story-{number}"))
+        .collect();
+    let mut users = Vec::new();
+    let mut rights = Vec::new();
+    for (name, [configure, write, read]) in RIGHTS {
+        let tags: &[&str] = if name == "guest" {
+            &["administrator"]
+        } else {
+            &[]
+        };
+        users.push(json!({ "name": name, "password": password_of(name), "tags": tags }));
+        for vhost in &vhosts {
+            rights.push(json!({
+                "user": name, "vhost": vhost, "configure": configure, "write": write, "read": read,
+            }));
+        }
+    }
+    let vhosts: Vec<Value> = vhosts.iter().map(|name| json!({ "name": name })).collect();
+    json!({ "users": users, "vhosts": vhosts, "permissions": rights })
 }
 
 impl BrokerNode {
@@ -41,31 +75,7 @@ impl BrokerNode {
         let ticks = "[{rabbit, [{quorum_tick_interval, 500}]}].\n";
         fs::write(home.join("advanced.config"), ticks)?;
         fs::write(home.join("plugins"), "[rabbitmq_management].\n")?;
-        let vhosts: Vec<String> = (1..=VHOSTS)
-            .map(|number| format!("story-{number}"))
-            .collect();
-        let named = |name: &String| json!({ "name": name });
-        let allowed = |user: &str| {
-            let mut list: Vec<_> = Vec::new();
-            for vhost in &vhosts {
-                list.push(json!({ "user": user, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*" }));
-            }
-            list
-        };
-        let users: Vec<_> = ["guest", "intake", "unsubscribe", "deliver"]
-            .iter()
-            .map(|name| json!({ "name": name, "password": password_of(name), "tags": if *name == "guest" { ["administrator"].as_slice() } else { &[] } }))
-            .collect();
-        let permissions: Vec<_> = ["guest", "intake", "unsubscribe", "deliver"]
-            .iter()
-            .flat_map(|user| allowed(user))
-            .collect();
-        let all = json!({
-            "users": users,
-            "vhosts": vhosts.iter().map(named).collect::<Vec<_>>(),
-            "permissions": permissions,
-        });
-        fs::write(&definitions, all.to_string())?;
+        fs::write(&definitions, users_and_rights().to_string())?;
         let cookie = home.join(".erlang.cookie");
         fs::write(&cookie, format!("COOKIE{}", std::process::id()))?;
         fs::set_permissions(&cookie, Permissions::from_mode(0o400))?;

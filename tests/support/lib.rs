@@ -10,6 +10,8 @@
 //! | `postgres_node` | its PostgreSQL, with a login for each role |
 //! | `broker_node`, `broker_settings`, `vhost` | a RabbitMQ node: stopped, killed, wiped; its queues looked at and spoilt |
 //! | `server_user` | who such a server runs as |
+//! | `crowd` | many residents at once |
+//! | `spool_files` | reads spools, forges envelopes |
 //! | `fault_proxy` | a line that is cut, refused, or half-open |
 //! | `issue_files` | the files of an issue |
 //! | `binary` | where the program under test is, built once |
@@ -31,6 +33,7 @@ mod binary;
 mod broker_node;
 mod broker_settings;
 mod browser;
+mod crowd;
 mod database;
 mod fault_proxy;
 mod form;
@@ -47,6 +50,7 @@ mod scan;
 mod seed;
 mod server_user;
 mod smtp_sink;
+mod spool_files;
 mod vhost;
 mod wait;
 mod web;
@@ -54,6 +58,10 @@ mod web;
 pub use binary::{letterbox_binary, repository};
 pub use broker_node::{BrokerNode, Vhost};
 pub use browser::Browser;
+pub use crowd::{
+    addresses, all_join, all_sign_up, confirm_all, confirm_links, leave, leave_by_page, notice_of,
+    sign_up_by_json, undo,
+};
 pub use fault_proxy::{FaultProxy, Line};
 pub use form::{Form, forms, text_of};
 pub use letterbox::{Ended, Letterbox};
@@ -65,8 +73,9 @@ pub use resident::{
 pub use role_process::RoleProcess;
 pub use roles::{Roles, RolesPlan};
 pub use scan::{Finding, Scan, plant_every_disguise};
-pub use seed::Seed;
+pub use seed::{Seed, count};
 pub use smtp_sink::{Rule, SmtpSink, Transcript};
+pub use spool_files::{Cbor, accepted, envelopes, forged, spool_id};
 pub use vhost::Message;
 pub use wait::{DEADLINE, wait_for, wait_until};
 pub use web::{Answer, Web, raw_exchange, urlencoded};

@@ -80,14 +80,33 @@ impl RoleProcess {
         self.wait_ready()
     }
 
-    /// Runs the same role with other words at its end, to its end.
+    /// Runs it to its end, which a role comes to only if it is refused. Each option here takes the place
+    /// of its own; an empty value takes the option away.
     ///
     /// # Errors
-    /// It could not be started.
-    pub fn another_like_it(&self, words: &[&str]) -> Result<Ended> {
-        let mut all = self.words.clone();
-        all.extend(words.iter().map(ToString::to_string));
-        Ok(self.command(&all)?.output()?.into())
+    /// It could not be started, or it is still running after a while.
+    pub fn run_to_its_end(&self, changes: &[(&str, &str)]) -> Result<Ended> {
+        let mut words = self.words.clone();
+        for (option, value) in changes {
+            if let Some(at) = words.iter().position(|word| word == option) {
+                words.drain(at..at + 2);
+            }
+            if !value.is_empty() {
+                words.push(format!("{option}={value}"));
+            }
+        }
+        let mut command = self.command(&words)?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn()?;
+        let ended = wait_for(&format!("{} to be refused", self.name), START, || {
+            Ok(process.try_wait()?)
+        });
+        if ended.is_err() {
+            process.kill()?;
+        }
+        let output = process.wait_with_output()?;
+        ended.with_context(|| format!("{words:?}: {output:?}"))?;
+        Ok(output.into())
     }
 
     /// Ends it with `SIGTERM`, and waits for its end.

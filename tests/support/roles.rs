@@ -26,8 +26,8 @@ pub struct RolesPlan {
     pub delivers: usize,
     /// The broker, if any.
     pub broker: Option<Vhost>,
-    /// The port by which the broker is reached, where that is a proxy's.
-    pub broker_port: Option<u16>,
+    /// Roles that reach the broker by another port than its own, a proxy's.
+    pub broker_ports: Vec<(&'static str, u16)>,
     /// The mail relay, if mail is not to be caught.
     pub smtp: Option<String>,
     /// `--log`.
@@ -43,7 +43,7 @@ impl Default for RolesPlan {
             unsubscribes: 1,
             delivers: 1,
             broker: None,
-            broker_port: None,
+            broker_ports: Vec::new(),
             smtp: None,
             log: "info",
             postgres: &["fsync=off"],

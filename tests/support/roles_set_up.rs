@@ -49,7 +49,12 @@ impl Roles {
         }
         let mut environment = vec![("LETTERBOX_DATABASE_PASSWORD", database_password(role))];
         if let Some(vhost) = &self.plan.broker {
-            let port = self.plan.broker_port.unwrap_or_else(|| vhost.node().port());
+            let other = self
+                .plan
+                .broker_ports
+                .iter()
+                .find(|(name, _)| *name == role);
+            let port = other.map_or_else(|| vhost.node().port(), |(_, port)| *port);
             say(
                 "--broker",
                 format!("amqp://{role}@127.0.0.1:{port}/{}", vhost.name()),

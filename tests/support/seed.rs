@@ -1,5 +1,15 @@
 //! Random numbers that a failing test can repeat: `SplitMix64`, from a seed that is printed.
 
+/// How often to do something: so often usually, and so often where `LETTERBOX_FULL_COUNTS` is set.
+#[must_use]
+pub fn count(usually: usize, in_full: usize) -> usize {
+    if std::env::var_os("LETTERBOX_FULL_COUNTS").is_some() {
+        in_full
+    } else {
+        usually
+    }
+}
+
 /// A generator; the same seed gives the same numbers.
 #[derive(Debug, Clone)]
 pub struct Seed(u64);
@@ -23,6 +33,14 @@ impl Seed {
     /// A number below `limit`, which is not 0.
     pub const fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
+    }
+
+    /// Puts a list in another order.
+    pub fn shuffle<T>(&mut self, list: &mut [T]) {
+        for last in (1..list.len()).rev() {
+            let other = usize::try_from(self.below(last as u64 + 1)).unwrap_or(last);
+            list.swap(last, other);
+        }
     }
 
     /// So many small letters.
