@@ -21,8 +21,7 @@ use domain::{
 use link_token::{LinkClass, LinkKeys, LinkMaster};
 use queue::{Broker, BrokerSettings, Message, Queue};
 use service_runtime::{OsEntropy, Shutdown, SystemClock};
-use sqlx::PgPool;
-use store::{Database, InboxRow, NewNewsletter};
+use store::{ConnectSettings, Database, InboxRow, NewNewsletter};
 use zeroize::Zeroizing;
 
 const BODY: BodyId = BodyId::new([0xb0; 16]);
@@ -47,7 +46,8 @@ fn setting(name: &str) -> Option<String> {
 }
 
 async fn measure(url: &str, broker: Option<String>, number: u64) -> Result<(), Box<dyn Error>> {
-    let bench = Bench::set_up(Database::from_pool(PgPool::connect(url).await?)).await?;
+    let settings = ConnectSettings::parse(url, None, 8)?;
+    let bench = Bench::set_up(Database::connect(&settings).await?).await?;
     let shutdown = Shutdown::new();
     let rows = bench.sign_ups(number)?;
     let started = Instant::now();
