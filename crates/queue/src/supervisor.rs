@@ -14,12 +14,10 @@ use crate::link::LinkState;
 use crate::metrics::Connection;
 use crate::topology::TopologyProblem;
 
-/// The wait before the second attempt is random, up to this; it doubles from there.
+/// The wait before the second attempt, at most; it doubles from there.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest wait: a broker that is back is found within it.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// No wait is shorter, so that a broker which hangs up at once is not asked thousands of times.
-const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 /// A connection that lasted this long was a good one.
 const HEALTHY: Duration = Duration::from_secs(10);
 
@@ -173,14 +171,15 @@ impl Supervisor {
     }
 }
 
-/// Random up to a limit that doubles: processes that lost the broker together do not come back together.
+/// Half of a limit that doubles, and a random part of the other half: processes that lost the broker
+/// together do not come back together, and one that hangs up at once is not asked a thousand times.
 fn wait(failures: u32, entropy: &dyn Entropy) -> Duration {
     let doubled = FIRST_WAIT.saturating_mul(1 << failures.min(10));
-    let limit = doubled.min(LONGEST_WAIT);
+    let half = doubled.min(LONGEST_WAIT) / 2;
     let mut random = [0; 4];
     entropy.fill(&mut random);
     let share = f64::from(u32::from_be_bytes(random)) / f64::from(u32::MAX);
-    limit.mul_f64(share).max(SHORTEST_WAIT)
+    half + half.mul_f64(share)
 }
 
 #[cfg(test)]
@@ -195,18 +194,23 @@ mod tests {
         }
     }
 
-    #[test]
-    fn waits_grow_to_five_seconds_and_stay_there() {
-        let longest: Vec<u128> = [0, 1, 2, 3, 4, 5, 6, 1_000_000]
-            .map(|failures| wait(failures, &Always(0xff)).as_millis())
-            .to_vec();
-        assert_eq!(longest, [200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+    fn waits(entropy: u8) -> Vec<u128> {
+        [0, 1, 2, 3, 4, 5, 6, 1_000_000]
+            .map(|failures| wait(failures, &Always(entropy)).as_millis())
+            .to_vec()
     }
 
     #[test]
-    fn waits_are_anywhere_below_their_limit_but_never_nothing() {
-        assert_eq!(wait(20, &Always(0)), SHORTEST_WAIT);
-        let half = wait(20, &Always(0x7f)).as_millis();
-        assert!((2_400..2_600).contains(&half), "{half}");
+    fn waits_grow_to_five_seconds_and_stay_there() {
+        let longest = [200, 400, 800, 1600, 3200, 5000, 5000, 5000];
+        assert_eq!(waits(0xff), longest);
+    }
+
+    #[test]
+    fn the_luckiest_waits_half_as_long() {
+        let shortest = [100, 200, 400, 800, 1600, 2500, 2500, 2500];
+        assert_eq!(waits(0), shortest);
+        let between = wait(20, &Always(0x7f)).as_millis();
+        assert!((3_700..3_800).contains(&between), "{between}");
     }
 }
