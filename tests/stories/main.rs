@@ -33,6 +33,7 @@
 //! | `roles_killed_at_random` | `kill -9` of any role at any moment |
 //! | `roles_two_processes` | two processes, one folder |
 //! | `roles_keys_and_rights` | what each role holds, may do, and does not show |
+//! | `from_embedded_to_roles` | `letterbox up` becomes separate roles, by the README's commands |
 //! | `settled` | what these stories look at in the end |
 #![cfg(test)] // all of it is test code, and linted as such
 
@@ -44,6 +45,7 @@ mod broker_half_open;
 mod broker_queue_spoilt;
 mod canary;
 mod database_stopped;
+mod from_embedded_to_roles;
 mod in_a_browser_without_javascript;
 mod issue_refusals;
 mod killed_at_random;

@@ -28,8 +28,12 @@ struct Desk {
 }
 
 impl Front {
-    pub(crate) fn start() -> Result<Self> {
-        let port = free_port()?;
+    /// A front on this port, or a free one.
+    pub(crate) fn start(port: Option<u16>) -> Result<Self> {
+        let port = match port {
+            Some(port) => port,
+            None => free_port()?,
+        };
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         let desk = Arc::new(Desk::default());
         let shared = Arc::clone(&desk);

@@ -28,6 +28,8 @@ pub struct RolesPlan {
     pub broker: Option<Vhost>,
     /// Roles that reach the broker by another port than its own, a proxy's.
     pub broker_ports: Vec<(&'static str, u16)>,
+    /// The port that residents know, if it is to be a certain one.
+    pub port: Option<u16>,
     /// The mail relay, if mail is not to be caught.
     pub smtp: Option<String>,
     /// `--log`.
@@ -44,6 +46,7 @@ impl Default for RolesPlan {
             delivers: 1,
             broker: None,
             broker_ports: Vec::new(),
+            port: None,
             smtp: None,
             log: "info",
             postgres: &["fsync=off"],
@@ -96,7 +99,7 @@ impl Roles {
             unsubscribes: Vec::new(),
             delivers: Vec::new(),
             postgres: PostgresNode::start_with(plan.postgres)?,
-            front: Front::start()?,
+            front: Front::start(plan.port)?,
             plan,
             folder,
         };

@@ -1,6 +1,10 @@
 //! Bringing an installation of separate roles into being, as an operator does: keys, logins, tables,
 //! a newsletter, and the words that each process is started with.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use crate::broker_settings::password_of;
@@ -121,6 +125,17 @@ impl Roles {
         let statement = format!("CREATE DATABASE {DATABASE} OWNER {OWNER}");
         self.postgres.sql("postgres", &statement)?;
         Ok(())
+    }
+
+    /// The address of the database for the owner of its tables, and a file with that user's password.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn owner(&self) -> Result<(String, PathBuf)> {
+        let file = self.folder.path().join("owner.password");
+        fs::write(&file, database_password(OWNER))?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+        Ok((self.postgres.url(OWNER, DATABASE), file))
     }
 
     /// Runs `letterbox migrate` as the owner of the tables.
