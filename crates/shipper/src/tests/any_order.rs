@@ -15,7 +15,7 @@ use store::Place;
 use tokio::task::JoinSet;
 
 use super::door::Door;
-use super::rabbit::Rabbit;
+use super::rabbit::{Rabbit, read};
 use super::{House, Role, accept, stop, through};
 
 /// Histories that run beside each other, over one database.
@@ -155,23 +155,24 @@ impl World {
 
     /// The registrar's work on what has come either way.
     async fn apply(&mut self) {
-        let mut envelopes = Vec::new();
+        let (spool, _) = self.running.as_ref().unwrap();
+        let spool_id = spool.spool_id();
+        let mut came = Vec::new();
         let mut batches = Vec::new();
         while let Some(batch) = self.consumer.try_next(500) {
-            envelopes.extend(batch.messages().iter().map(|one| one.body.clone()));
+            let messages = batch.messages().iter();
+            came.extend(messages.filter_map(|message| read(message, spool_id)));
             batches.push(batch);
         }
-        envelopes.extend(self.house.inbox_envelopes().await);
-        let (spool, _) = self.running.as_ref().unwrap();
+        for envelope in self.house.inbox_envelopes().await {
+            came.push(spool::record::decode_envelope(&envelope).unwrap());
+        }
         let mut places: Vec<Place> = Vec::new();
-        for envelope in envelopes {
-            let read = spool::record::decode_envelope(&envelope).unwrap();
-            let (spool_id, seq) = (read.spool_id, read.seq);
-            if spool_id != spool.spool_id() {
-                continue;
-            }
+        // The inbox holds the requests of other histories too.
+        for envelope in came.into_iter().filter(|one| one.spool_id == spool_id) {
+            let seq = envelope.seq;
             // It is the very request that was accepted there, and no stand-in.
-            let Content::Accepted(accepted) = read.content else {
+            let Content::Accepted(accepted) = envelope.content else {
                 panic!("{seq} came as a tombstone");
             };
             let number = u128::from(seq).to_be_bytes();

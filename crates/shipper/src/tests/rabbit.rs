@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::SpoolId;
-use queue::{Batch, Broker, BrokerSettings, Consumer, Publisher, Queue, Received};
+use queue::{Broker, BrokerSettings, Consumer, Publisher, Queue, Received};
 use service_runtime::{OsEntropy, Shutdown};
-use store::Place;
+use spool::DecodedEnvelope;
 
 use super::door::Door;
 use super::until;
@@ -83,10 +83,9 @@ impl Rabbit {
         let came = Arc::clone(&receiver.came);
         receiver.shutdown.spawn("receiver", async move {
             while let Some(batch) = consumer.next(500).await {
-                for place in places(&batch) {
-                    if place.spool_id == spool_id {
-                        *came.lock().unwrap().entry(place.seq).or_default() += 1;
-                    }
+                let read = |received: &Received| read(received, spool_id);
+                for envelope in batch.messages().iter().filter_map(read) {
+                    *came.lock().unwrap().entry(envelope.seq).or_default() += 1;
                 }
                 batch.ack().await;
             }
@@ -115,19 +114,17 @@ async fn take_virtual_host() -> (String, File) {
     }
 }
 
-/// Where the requests of a batch were accepted, as the envelopes say; the message ids must agree.
-pub(super) fn places(batch: &Batch) -> Vec<Place> {
-    batch.messages().iter().map(place).collect()
-}
-
-fn place(received: &Received) -> Place {
-    let envelope = spool::record::decode_envelope(&received.body).unwrap();
-    let (spool_id, seq) = (envelope.spool_id, envelope.seq);
+/// What a message of this spool brings; none for what another test left in the queue.
+pub(super) fn read(received: &Received, spool_id: SpoolId) -> Option<DecodedEnvelope> {
+    let envelope = spool::record::decode_envelope(&received.body).ok()?;
+    if envelope.spool_id != spool_id {
+        return None;
+    }
     assert_eq!(
         received.message_id.as_deref(),
-        Some(&*format!("{spool_id}:{seq}"))
+        Some(&*format!("{spool_id}:{}", envelope.seq))
     );
-    Place { spool_id, seq }
+    Some(envelope)
 }
 
 /// How often each seq came.
