@@ -1,5 +1,7 @@
 //! A role reads its own folder. One that holds a key of another role is refused: the wall between the
 //! roles is that such a key is not there.
+//!
+//! `link-rights-N.key` and `verp-N.key` are checked with the rest and used by nothing yet.
 
 use std::path::Path;
 
@@ -7,7 +9,6 @@ use address_open::{AddressKeys, DerivedKeys, Opener};
 use address_seal::Sealer;
 use anyhow::Context;
 use domain::{BodyId, KeyId};
-use link_token::return_path::ReturnPathKeys;
 use link_token::{FormStampKey, LinkClass, LinkKeys};
 
 use super::key_file::{Holder, Kind};
@@ -47,8 +48,6 @@ pub(crate) fn read_intake(path: &Path) -> anyhow::Result<IntakeKeys> {
             path.display()
         ))
     })?;
-    // No page uses them yet; that they are whole is checked already.
-    links(&folder, LinkClass::Rights)?;
     Ok(IntakeKeys {
         body_id,
         sealer,
@@ -82,10 +81,6 @@ pub(crate) fn read_deliver(path: &Path) -> anyhow::Result<DeliverKeys> {
         row: folder.key(Kind::AddressRow, newest)?,
         message_id: folder.key(Kind::AddressMessageId, newest)?,
     };
-    // Nothing uses these two yet; that they are whole is checked already.
-    links(&folder, LinkClass::Rights)?;
-    ReturnPathKeys::from_keys(folder.class_keys(Kind::ReturnPath)?)
-        .context("the return path keys are broken")?;
     Ok(DeliverKeys {
         body_id,
         keys: delivery::Keys {
