@@ -1,5 +1,6 @@
 //! The connection behind a consumer.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,9 +49,10 @@ impl Duty for Consuming {
         Ok((Arc::new(Books::new(channel)), deliveries))
     }
 
-    async fn work(&mut self, _wire: &Wire, ready: Self::Ready, _link: &mut LinkState) -> End {
+    async fn work(&mut self, wire: &Wire, ready: Self::Ready, _link: &mut LinkState) -> End {
         let (books, mut deliveries) = ready;
         self.inbox.begin(Arc::clone(&books));
+        let mut gone = pin!(wire.gone());
         loop {
             tokio::select! {
                 biased;
@@ -63,7 +65,8 @@ impl Duty for Consuming {
                     Some(Err(error)) => return End::Lost(error.to_string()),
                     // The broker cancels a consumer whose queue is deleted, and says nothing else.
                     None => return End::Lost("the broker ended the delivery".to_owned()),
-                }
+                },
+                reason = &mut gone => return End::Lost(reason.to_owned()),
             }
         }
         // What was not given out goes back; what is held may still be settled.

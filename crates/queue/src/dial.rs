@@ -22,6 +22,8 @@ use crate::settings::Address;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// All of it, with the AMQP handshake and login. RabbitMQ delays the answer to a wrong password by a second.
 const DIAL_LIMIT: Duration = Duration::from_secs(10);
+/// How often a connection is looked at that says nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A polite good-bye.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -93,6 +95,18 @@ impl Wire {
 
     pub(crate) fn events(&self) -> impl Stream<Item = Event> + Send + Unpin + 'static {
         Box::pin(self.connection.events_listener())
+    }
+
+    /// Ends, with the reason, once lapin no longer thinks that it is connected. Streams of deliveries and
+    /// events usually say so first, but not always: now and then lapin's thread ends and tells nobody.
+    pub(crate) async fn gone(&self) -> &'static str {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            look.tick().await;
+            if !self.connection.status().connected() {
+                return "it is not connected any more";
+            }
+        }
     }
 
     pub(crate) fn is_blocked(&self) -> bool {

@@ -2,7 +2,7 @@
 //! swap each other's confirms in lapin; calls that wait meanwhile go out together.
 
 use std::collections::HashSet;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Instant;
 
@@ -61,6 +61,7 @@ impl Duty for Publishing {
     async fn work(&mut self, wire: &Wire, channel: Channel, link: &mut LinkState) -> End {
         // The only listener of this connection: two would share the events, not both hear them.
         let mut events = wire.events();
+        let mut gone = pin!(wire.gone());
         let stop = self.stop.clone();
         let mut told_of_refusal = false;
         loop {
@@ -69,13 +70,14 @@ impl Duty for Publishing {
                 () = stop.cancelled() => return End::Stopped,
                 event = events.next() => match event {
                     Some(Event::ConnectionBlocked(reason)) => {
-                        return self.wait_for_room(reason, events, link).await;
+                        return self.wait_for_room(reason, gone, events, link).await;
                     }
                     Some(Event::Error(error)) => return End::Lost(error.to_string()),
                     None => return End::Lost("the connection ended".to_owned()),
                     Some(_) => continue,
                 },
                 Some(call) = self.calls.recv() => call,
+                reason = &mut gone => return End::Lost(reason.to_owned()),
             };
             let calls = self.together_with(call);
             let Some(oldest) = calls.iter().map(|call| call.until).min() else {
@@ -91,7 +93,7 @@ impl Duty for Publishing {
                 Ok(Err(error)) => return End::Lost(error.to_string()),
                 Err(_) if wire.is_blocked() => {
                     drop(calls);
-                    return self.wait_for_room(String::new(), events, link).await;
+                    return self.wait_for_room(String::new(), gone, events, link).await;
                 }
                 Err(_) => return End::Lost("messages were not confirmed in time".to_owned()),
             }
@@ -136,6 +138,7 @@ impl Publishing {
     async fn wait_for_room(
         &mut self,
         reason: String,
+        mut gone: Pin<&mut impl Future<Output = &'static str>>,
         mut events: impl Stream<Item = Event> + Unpin + Send,
         link: &mut LinkState,
     ) -> End {
@@ -146,6 +149,7 @@ impl Publishing {
             let event = tokio::select! {
                 () = self.stop.cancelled() => return End::Stopped,
                 event = events.next() => event,
+                reason = &mut gone => return End::Lost(reason.to_owned()),
             };
             match event {
                 Some(Event::ConnectionUnblocked) => {
