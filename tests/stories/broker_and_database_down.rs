@@ -15,47 +15,63 @@ use crate::settled::{an_issue_reaches, nothing_waits};
 /// What happens while people come and go.
 #[derive(Debug, Clone, Copy)]
 enum Outage {
+    /// The broker is stopped.
     BrokerStopped,
+    /// The broker is killed.
     BrokerKilled,
+    /// All workers are killed; the broker takes everything, and then is killed and loses its disk.
     BrokerWiped,
+    /// PostgreSQL is stopped.
     DatabaseStopped,
+    /// Both are down.
     Both,
-    BothAndWiped,
+    /// PostgreSQL is stopped; the broker takes everything, and then is killed and loses its disk.
+    DatabaseStoppedAndBrokerWiped,
 }
 
 impl Outage {
-    fn begin(self, roles: &Roles, node: &BrokerNode) -> Result<()> {
+    fn begin(self, roles: &mut Roles, node: &BrokerNode) -> Result<()> {
         match self {
             Self::BrokerStopped => node.stop()?,
             Self::BrokerKilled => node.kill()?,
             Self::BrokerWiped => {
-                node.kill()?;
-                node.wipe()?;
+                for worker in &mut roles.delivers {
+                    worker.kill()?;
+                }
             }
-            Self::DatabaseStopped => roles.postgres.stop()?,
+            Self::DatabaseStopped | Self::DatabaseStoppedAndBrokerWiped => roles.postgres.stop()?,
             Self::Both => {
                 roles.postgres.kill()?;
                 node.stop()?;
-            }
-            Self::BothAndWiped => {
-                node.kill()?;
-                node.wipe()?;
-                roles.postgres.stop()?;
             }
         }
         Ok(())
     }
 
-    /// The other one comes back first where both were away.
-    fn end(self, roles: &Roles, node: &BrokerNode) -> Result<()> {
+    fn end(self, roles: &mut Roles, node: &BrokerNode) -> Result<()> {
+        let wipe = |roles: &Roles| {
+            for queue in ["letterbox.stops.v1", "letterbox.requests.v1"] {
+                wait_until("the broker to have everything", DEADLINE, || {
+                    Ok(roles.vhost()?.depth(queue)? >= 2)
+                })?;
+            }
+            node.kill()?;
+            node.wipe()
+        };
         match self {
-            Self::BrokerStopped | Self::BrokerKilled | Self::BrokerWiped => node.resume(),
+            Self::BrokerStopped | Self::BrokerKilled => node.resume(),
+            Self::BrokerWiped => {
+                wipe(roles)?;
+                node.resume()?;
+                roles.start_all()
+            }
             Self::DatabaseStopped => roles.postgres.resume(),
             Self::Both => {
                 node.resume()?;
                 roles.postgres.resume()
             }
-            Self::BothAndWiped => {
+            Self::DatabaseStoppedAndBrokerWiped => {
+                wipe(roles)?;
                 roles.postgres.resume()?;
                 node.resume()
             }
@@ -155,7 +171,7 @@ fn second_confirm_links(roles: &Roles, emails: &[String]) -> Result<Vec<String>>
 #[test]
 fn everything_answered_is_applied_whatever_was_away() -> Result<()> {
     let node = BrokerNode::start()?;
-    let roles = Roles::start(RolesPlan {
+    let mut roles = Roles::start(RolesPlan {
         intakes: 2,
         unsubscribes: 2,
         delivers: 2,
@@ -167,7 +183,7 @@ fn everything_answered_is_applied_whatever_was_away() -> Result<()> {
         Outage::BrokerStopped,
         Outage::DatabaseStopped,
         Outage::BrokerWiped,
-        Outage::BothAndWiped,
+        Outage::DatabaseStoppedAndBrokerWiped,
         Outage::BrokerKilled,
         Outage::Both,
     ];
@@ -197,7 +213,7 @@ fn everything_answered_is_applied_whatever_was_away() -> Result<()> {
         let old_confirmations = confirm_links(&roles, &them.late)?;
         let confirmations = confirm_links(&roles, &them.confirmers)?;
 
-        outage.begin(&roles, &node)?;
+        outage.begin(&mut roles, &node)?;
         for link in leaving.iter().chain(&late).chain(&again) {
             leave(&web, link)?;
         }
@@ -217,8 +233,12 @@ fn everything_answered_is_applied_whatever_was_away() -> Result<()> {
                 ready.body
             );
         }
-        outage.end(&roles, &node)?;
+        outage.end(&mut roles, &node)?;
 
+        // A spool is patient for a minute with what a broker took and lost.
+        wait_until("all of it to be applied", 3 * DEADLINE, || {
+            Ok(confirm_links(&roles, &them.newcomers).is_ok())
+        })?;
         confirm_all(&roles, &confirm_links(&roles, &them.newcomers)?)?;
         nothing_waits(&roles).with_context(|| format!("after {outage:?}"))?;
         roles.wait_for_sql("SELECT count(*) FROM mail WHERE state IN (0, 1)", "0")?;

@@ -80,7 +80,8 @@ fn a_queue_that_is_declared_otherwise_is_told_and_not_stumbled_over() -> Result<
     let pid = roles.delivers[0].pid()?;
     wait_until("the worker to say that it is not ready", BACK, || {
         let ready = roles.delivers[0].admin().get("/readyz?verbose");
-        Ok(ready.is_ok_and(|ready| ready.status == 503 && ready.body.contains("broker")))
+        Ok(ready
+            .is_ok_and(|ready| ready.status == 503 && ready.body.contains("letterbox.requests.v1")))
     })?;
     wait_until("the log to name the queue", BACK, || {
         Ok(roles.delivers[0].log().contains("letterbox.requests.v1"))
