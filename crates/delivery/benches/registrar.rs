@@ -149,9 +149,8 @@ impl Bench {
     ) -> Result<Post, Box<dyn Error>> {
         let settings = BrokerSettings::parse(&[address.to_owned()], None, None, true)?;
         let broker = Broker::new(settings, "bench", Arc::new(OsEntropy));
-        let (publisher, connection) = broker.publisher(shutdown.token().clone());
-        shutdown.spawn("publisher", connection);
-        let post = Post::open(&broker, publisher.clone(), shutdown);
+        let post = Post::open(&broker, shutdown);
+        let publisher = post.publisher();
         publisher.link().wait_for(|link| link.is_up()).await?;
         for part in rows.chunks(1_000) {
             let messages = part.iter().map(|row| Message {

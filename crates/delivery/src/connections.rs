@@ -30,8 +30,8 @@ pub(crate) struct WorkQueues {
 impl Connections {
     /// Opens them on the tasks of `shutdown`, for a worker with so many lanes.
     pub(crate) fn open(broker: &Broker, lanes: usize, shutdown: &Shutdown) -> Self {
-        let (publisher, connection) = broker.publisher(shutdown.token().clone());
-        shutdown.spawn("publishing connection", connection);
+        let post = Post::open(broker, shutdown);
+        let publisher = post.publisher();
         let bulk_ahead = u16::try_from(lanes * CHUNKS_AHEAD).unwrap_or(u16::MAX);
         let (bulk, connection) = broker.consumer(Queue::Bulk, bulk_ahead, shutdown.token().clone());
         shutdown.spawn("bulk connection", connection);
@@ -39,7 +39,7 @@ impl Connections {
             broker.consumer(Queue::Confirm, MAILS_AHEAD, shutdown.token().clone());
         shutdown.spawn("confirm connection", connection);
         Self {
-            post: Post::open(broker, publisher.clone(), shutdown),
+            post,
             work: WorkQueues {
                 publisher,
                 bulk,
@@ -50,13 +50,13 @@ impl Connections {
 
     /// Whether they work, each with its name.
     pub(crate) fn links(&self) -> Vec<(&'static str, watch::Receiver<Link>)> {
-        let [stops, requests] = self.post.links();
-        vec![
-            ("publishing", self.work.publisher.link()),
-            (Queue::Stops.label(), stops),
-            (Queue::Requests.label(), requests),
-            (Queue::Bulk.label(), self.work.bulk.link()),
-            (Queue::Confirm.label(), self.work.confirm.link()),
-        ]
+        self.post
+            .links()
+            .into_iter()
+            .chain([
+                (Queue::Bulk.label(), self.work.bulk.link()),
+                (Queue::Confirm.label(), self.work.confirm.link()),
+            ])
+            .collect()
     }
 }

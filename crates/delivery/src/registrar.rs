@@ -82,8 +82,10 @@ impl Post {
     /// Opens them on the tasks of `shutdown`. They outlive the tasks that use them, so that a batch
     /// which is being applied when the process is asked to stop is still acknowledged.
     #[must_use]
-    pub fn open(broker: &Broker, publisher: Publisher, shutdown: &Shutdown) -> Self {
+    pub fn open(broker: &Broker, shutdown: &Shutdown) -> Self {
         let stop = CancellationToken::new();
+        let (publisher, connection) = broker.publisher(stop.clone());
+        shutdown.spawn("publishing connection", connection);
         let (stops, connection) = broker.consumer(Queue::Stops, STOPS_AHEAD, stop.clone());
         shutdown.spawn("stops connection", connection);
         let (requests, connection) = broker.consumer(Queue::Requests, REQUESTS_AHEAD, stop.clone());
@@ -96,10 +98,20 @@ impl Post {
         }
     }
 
-    /// Whether they work.
+    /// The one that publishes, for whoever else has something to send; it ends with the registrar.
     #[must_use]
-    pub fn links(&self) -> [watch::Receiver<Link>; 2] {
-        [self.stops.link(), self.requests.link()]
+    pub fn publisher(&self) -> Publisher {
+        self.publisher.clone()
+    }
+
+    /// Whether they work, each with its name.
+    #[must_use]
+    pub fn links(&self) -> [(&'static str, watch::Receiver<Link>); 3] {
+        [
+            ("publishing", self.publisher.link()),
+            (Queue::Stops.label(), self.stops.link()),
+            (Queue::Requests.label(), self.requests.link()),
+        ]
     }
 }
 

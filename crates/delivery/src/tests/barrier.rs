@@ -67,6 +67,18 @@ async fn the_barrier_closes_for_each_of_its_reasons(pool: PgPool) {
     assert_eq!(barrier().await, Barrier::Open, "5 seconds are allowed");
     house.clock.advance(Duration::from_secs(1));
     assert_eq!(barrier().await, Barrier::Closed("waiting_stop"));
+    let now = house.clock.now();
+    let ahead = now.plus(Duration::from_secs(11));
+    spools.beat(spool, None, ahead).await.unwrap();
+    let wrong_clock = "it would seem alive long after its death";
+    assert_eq!(
+        barrier().await,
+        Barrier::Closed("silent_spool"),
+        "{wrong_clock}"
+    );
+    spools.beat(spool, Some(now), now).await.unwrap();
+    house.clock.advance(Duration::from_secs(6));
+    assert_eq!(barrier().await, Barrier::Closed("waiting_stop"));
     house.execute("UPDATE spool SET retired_at = now()").await;
     assert_eq!(barrier().await, Barrier::Open, "a role that is gone");
     house

@@ -1,6 +1,6 @@
 //! Work by way of a real broker: hints get lost, repeated and broken, and nobody gets two mails or none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,18 +50,9 @@ fn message(name: String, body: impl Into<Vec<u8>>) -> Message {
 async fn all_hints(broker: &Broker) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
     for queue in WORK {
-        let (mut consumer, shutdown) = virtual_host::consumer(broker, queue).await;
-        while let Ok(Some(batch)) =
-            tokio::time::timeout(Duration::from_secs(1), consumer.next(1_000)).await
-        {
-            for message in batch.messages() {
-                *found
-                    .entry(message.message_id.clone().unwrap())
-                    .or_default() += 1;
-            }
-            batch.ack().await;
+        for message in virtual_host::all_in(broker, queue).await {
+            *found.entry(message.message_id.unwrap()).or_default() += 1;
         }
-        stop(shutdown).await;
     }
     found
 }
@@ -128,7 +119,10 @@ async fn relays_that_are_killed_again_and_again_lose_no_hint(pool: PgPool) {
     tokio::join!(empty(&one), empty(&two));
     stop(shutdown).await;
     assert_eq!(waiting().await, 0);
-    let hints = all_hints(&broker).await;
+    let mut hints = all_hints(&broker).await;
+    // A broker may give back late what an earlier test of this virtual host held.
+    let ours: BTreeSet<String> = (1..=ROWS).map(|id| format!("outbox:{id}")).collect();
+    hints.retain(|name, _| ours.contains(name));
     assert_eq!(hints.len(), ROWS, "each came");
     let published: usize = hints.values().sum();
     assert!(published <= ROWS * 3 / 2, "{published} for {ROWS} hints");
@@ -242,8 +236,9 @@ async fn broken_hints_stop_nobody(pool: PgPool) {
     house.readers(20).await;
     let (broker, _lock) = quiet_broker().await;
     let (publisher, publishing) = publisher(&broker).await;
-    for queue in WORK {
-        let poison = (0..1_000).map(|nth| {
+    // Hints for chunks are taken a few at a time, so fewer of them.
+    for (queue, number) in [(Queue::Bulk, 200), (Queue::Confirm, 800)] {
+        let poison = (0..number).map(|nth| {
             let body: Vec<u8> = match nth % 6 {
                 0 => Vec::new(),
                 1 => b"not json".to_vec(),

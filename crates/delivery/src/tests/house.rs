@@ -322,6 +322,12 @@ impl House {
         let shutdown = Shutdown::new();
         let connections = Connections::open(broker, 3, &shutdown);
         worker.spawn(Some(connections.work), &shutdown);
+        // the publishing connection is the registrar's, which this worker has not
+        let (task, post) = (shutdown.clone(), connections.post);
+        shutdown.spawn("post", async move {
+            task.token().cancelled().await;
+            drop(post);
+        });
         shutdown
     }
 

@@ -21,7 +21,7 @@ async fn what_the_queues_bring_is_applied_once_and_acknowledged(pool: PgPool) {
     let mut world = World::new(pool).await;
     know_spool(&world).await;
     let office = PostOffice::open().await;
-    let clerk = office.employ(&world);
+    let clerk = office.employ(&world).await;
     let mut requests = Vec::new();
     for person in 0..600 {
         let sign_up = world.sign_up(&format!("p{person}@example.org"), &[0, 1], at(0));
@@ -80,7 +80,7 @@ async fn a_stop_does_not_wait_for_a_flood_of_sign_ups(pool: PgPool) {
     let rows = world.rows(&[leave, undo]);
     office.ship(&rows[..1]).await;
     world.ship_rows(&rows[1..]).await;
-    let clerk = office.employ(&world);
+    let clerk = office.employ(&world).await;
     until("the stops are applied", async || {
         world.number("SELECT count(*) FROM ledger_entry").await == 2
     })
@@ -132,7 +132,7 @@ async fn poison_is_set_aside_and_its_neighbours_are_applied(pool: PgPool) {
     let mut world = World::new(pool).await;
     know_spool(&world).await;
     let office = PostOffice::open().await;
-    let clerk = office.employ(&world);
+    let clerk = office.employ(&world).await;
     let mut good = 0;
     for part in 0..10 {
         let mut messages = Vec::new();
@@ -206,7 +206,7 @@ async fn a_newer_version_waits_for_its_reader_and_is_in_nobodys_way(pool: PgPool
     let mut world = World::new(pool).await;
     know_spool(&world).await;
     let office = PostOffice::open().await;
-    let clerk = office.employ(&world);
+    let clerk = office.employ(&world).await;
     let newer = |seq: u8| InboxRow {
         spool_id: SPOOL,
         seq: u64::from(seq),
@@ -275,7 +275,7 @@ async fn killed_between_commit_and_acknowledgement_a_batch_is_applied_once(pool:
     drop(taken);
     shutdown.finish(std::time::Duration::from_secs(10)).await;
     let before = world.number("SELECT count(*) FROM mail").await;
-    let clerk = office.employ(&world);
+    let clerk = office.employ(&world).await;
     until_applied(&world, 40).await;
     // And one more, to see that the broker delivered what was before it.
     let last = world.sign_up("last@example.org", &[0], at(0));

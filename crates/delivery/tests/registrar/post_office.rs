@@ -91,7 +91,8 @@ impl PostOffice {
     }
 
     /// A registrar at work. Its ids are other than those of any other registrar.
-    pub(crate) fn employ(&self, world: &World) -> Clerk {
+    pub(crate) async fn employ(&self, world: &World) -> Clerk {
+        let (connected, ready) = tokio::sync::oneshot::channel();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -106,11 +107,17 @@ impl PostOffice {
             let pool = PgPoolOptions::new().max_connections(8);
             let database = Database::from_pool(pool.connect_lazy_with(options));
             let registrar = Registrar::new(&database, keys, clock, Arc::new(OsEntropy));
-            let (publisher, connection) = broker.publisher(task.token().clone());
-            task.spawn("publisher", connection);
-            let post = Post::open(&broker, publisher, &task);
+            let post = Post::open(&broker, &task);
+            for (_, mut link) in post.links() {
+                link.wait_for(|link| link.is_up()).await.unwrap();
+            }
+            connected.send(()).unwrap();
             task.spawn("registrar", registrar.run(Some(post), task.clone()));
         });
+        tokio::time::timeout(PATIENCE, ready)
+            .await
+            .unwrap()
+            .unwrap();
         Clerk {
             runtime: Some(runtime),
             shutdown,

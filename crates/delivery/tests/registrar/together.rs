@@ -54,8 +54,8 @@ async fn two_registrars_come_to_the_same_end_as_one(pool: PgPool) {
         heap.swap(place, chance(place + 1));
     }
 
-    let steady = office.employ(&world);
-    let mut shaky = office.employ(&world);
+    let steady = office.employ(&world).await;
+    let mut shaky = office.employ(&world).await;
     for part in heap.chunks(heap.len().div_ceil(12)) {
         let (queued, boxed): (Vec<InboxRow>, Vec<InboxRow>) =
             part.iter().cloned().partition(|_| chance(3) > 0);
@@ -63,7 +63,7 @@ async fn two_registrars_come_to_the_same_end_as_one(pool: PgPool) {
         world.ship_rows(&boxed).await;
         tokio::time::sleep(std::time::Duration::from_millis(chance(60) as u64)).await;
         shaky.kill();
-        shaky = office.employ(&world);
+        shaky = office.employ(&world).await;
     }
     until_applied(&world, last).await;
     until("the inbox is empty", async || {

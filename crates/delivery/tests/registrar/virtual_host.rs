@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::sync::Arc;
 use std::time::Duration;
 
-use queue::{Broker, BrokerSettings, Consumer, Queue};
+use data_encoding::HEXLOWER;
+use domain::Entropy;
+use queue::{Broker, BrokerSettings, Consumer, Message, Queue, Received};
 use service_runtime::{OsEntropy, Shutdown};
 
 /// How many `deploy/dev/services` makes for tests.
@@ -56,15 +58,35 @@ pub(crate) async fn consumer(broker: &Broker, queue: Queue) -> (Consumer, Shutdo
 
 /// Takes all out of a queue; how many messages that were.
 pub(crate) async fn take_out(broker: &Broker, queue: Queue) -> usize {
+    all_in(broker, queue).await.len()
+}
+
+/// Takes all out of a queue. What is put in last tells where the end is, however slow the machine.
+pub(crate) async fn all_in(broker: &Broker, queue: Queue) -> Vec<Received> {
     let (mut consumer, shutdown) = consumer(broker, queue).await;
-    let mut left = 0;
-    // what is there is delivered at once
-    while let Ok(Some(batch)) =
-        tokio::time::timeout(Duration::from_millis(500), consumer.next(1_000)).await
-    {
-        left += batch.messages().len();
+    let (publisher, connection) = broker.publisher(shutdown.token().clone());
+    shutdown.spawn("publisher", connection);
+    let mut link = publisher.link();
+    let up = link.wait_for(|link| link.is_up());
+    tokio::time::timeout(PATIENCE, up).await.unwrap().unwrap();
+    let end = HEXLOWER.encode(&OsEntropy.sixteen());
+    let message = Message {
+        message_id: end.clone(),
+        body: b"the end".to_vec(),
+    };
+    publisher.publish(queue, vec![message]).await.unwrap();
+    let mut all = Vec::new();
+    loop {
+        let batch = tokio::time::timeout(PATIENCE, consumer.next(1_000)).await;
+        let batch = batch.unwrap().unwrap();
+        all.extend_from_slice(batch.messages());
         batch.ack().await;
+        let others = all.len();
+        all.retain(|message| message.message_id.as_ref() != Some(&end));
+        if all.len() < others {
+            break;
+        }
     }
     shutdown.finish(PATIENCE).await;
-    left
+    all
 }
