@@ -28,6 +28,10 @@ pub use records::{
 
 use crate::{Database, InboxRow, StoreError, columns};
 
+/// Bytes of an envelope that are read, one more than any request has: enough to see that it is none,
+/// and rows that somebody filled up do not fill our memory.
+const LONGEST: i32 = 64 * 1024 + 1;
+
 /// The registrar's side of the inbox.
 #[derive(Debug, Clone)]
 pub struct RegistrarStore {
@@ -95,10 +99,13 @@ impl RegistrarStore {
             Lane::Stops => {
                 sqlx::query_as!(
                     WaitingRow,
-                    "SELECT spool_id, seq, stop, envelope FROM request_inbox
+                    "SELECT spool_id, seq, stop,
+                            substring(envelope FROM 1 FOR $3) AS \"envelope!\"
+                     FROM request_inbox
                      WHERE stop AND (not_before IS NULL OR not_before <= $2) ORDER BY id LIMIT $1",
                     limit,
                     now,
+                    LONGEST,
                 )
                 .fetch_all(&self.database.pool)
                 .await?
@@ -106,11 +113,14 @@ impl RegistrarStore {
             Lane::Others => {
                 sqlx::query_as!(
                     WaitingRow,
-                    "SELECT spool_id, seq, stop, envelope FROM request_inbox
+                    "SELECT spool_id, seq, stop,
+                            substring(envelope FROM 1 FOR $3) AS \"envelope!\"
+                     FROM request_inbox
                      WHERE NOT stop AND (not_before IS NULL OR not_before <= $2)
                      ORDER BY id LIMIT $1",
                     limit,
                     now,
+                    LONGEST,
                 )
                 .fetch_all(&self.database.pool)
                 .await?

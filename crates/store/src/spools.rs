@@ -4,7 +4,7 @@
 //! A web role has no right to this table: two functions of the migrations write its own row for it,
 //! which it names by the 16 random bytes of its spool's id.
 
-use domain::{SpoolId, Timestamp};
+use domain::{BodyId, SpoolId, Timestamp};
 
 use crate::{Database, StoreError, columns};
 
@@ -14,6 +14,7 @@ const TABLE: &str = "spool";
 #[derive(Debug, Clone)]
 pub struct SpoolTable {
     database: Database,
+    body: Option<BodyId>,
 }
 
 impl Database {
@@ -22,18 +23,30 @@ impl Database {
     pub fn spools(&self) -> SpoolTable {
         SpoolTable {
             database: self.clone(),
+            body: None,
         }
     }
 }
 
 impl SpoolTable {
+    /// The same table, which takes spools of this body only: one that another installation has heard of
+    /// and never hears of again would keep its barrier closed.
+    #[must_use]
+    pub fn of_body(self, body: BodyId) -> Self {
+        Self {
+            body: Some(body),
+            ..self
+        }
+    }
+
     /// Makes a spool known, again with each start of its role. Gives its `applied_upto`: the role
     /// ships from the seq after it.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]: try again later; the role works without.
     /// [`StoreError::Forbidden`] where the database user does not act for `role`, or the spool
-    /// belongs to another one.
+    /// belongs to another one. [`StoreError::OtherBody`] where the database is not that of
+    /// [`Self::of_body`].
     pub async fn register(
         &self,
         spool_id: SpoolId,
@@ -41,6 +54,9 @@ impl SpoolTable {
         holds_stops: bool,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
+        if let Some(body) = self.body {
+            self.database.belongs_to(body).await?;
+        }
         let applied_upto = sqlx::query_scalar!(
             "SELECT spool_register($1, $2, $3, $4) AS \"applied_upto!\"",
             spool_id.as_bytes(),

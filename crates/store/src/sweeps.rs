@@ -47,11 +47,13 @@ impl DeliveryStore {
             "SELECT EXISTS (SELECT 1 FROM dead_request WHERE stop AND seen_at IS NULL)
                         AS \"dead_stop!\",
                     EXISTS (SELECT 1 FROM spool WHERE holds_stops AND retired_at IS NULL
-                              AND moved_at < $1) AS \"silent_role!\",
+                              AND moved_at NOT BETWEEN $1 AND $3) AS \"silent_role!\",
                     EXISTS (SELECT 1 FROM spool WHERE holds_stops AND retired_at IS NULL
                               AND oldest_stop_at < $2) AS \"waiting_stop!\"",
             columns::moment(now.minus(ROLE_SILENCE)),
             columns::moment(now.minus(STOP_AGE)),
+            // By a clock that is far ahead a role would go on reporting after its death.
+            columns::moment(now.plus(ROLE_SILENCE)),
         )
         .fetch_one(&self.database.pool)
         .await?;

@@ -193,6 +193,8 @@ async fn what_is_forbidden_is_refused(pool: PgPool) {
             "UPDATE request_inbox SET not_before = now()",
             "INSERT INTO request_inbox (id, spool_id) OVERRIDING SYSTEM VALUE VALUES (1, 'x')",
             "INSERT INTO spool (spool_id) VALUES ('x')",
+            "INSERT INTO request_inbox (spool_id, seq, stop, envelope, received_at)
+             VALUES (substr(sha256('x'), 1, 16), 1, true, 'x', now())",
             "SELECT spool_register(sha256('x'), 'unsubscribe', true, now())",
             "SELECT spool_register(substr(sha256('x'), 1, 16), 'intake', true, now())",
             "SELECT spool_register(substr(sha256('x'), 1, 16), 'deliver', false, now())",

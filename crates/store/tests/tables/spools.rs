@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use sqlx::PgPool;
-use store::{Changes, Database, Dead, InboxRow};
+use store::{Changes, Database, Dead, InboxRow, StoreError};
 
 const A: SpoolId = SpoolId::new([0xaa; 16]);
 const B: SpoolId = SpoolId::new([0xbb; 16]);
@@ -104,6 +104,30 @@ async fn stops_come_first_and_a_row_that_is_there_stays(pool: PgPool) {
     inbox.ship(&[other], at(0)).await.unwrap();
     let waiting = database.registrar().waiting(10, at(0)).await.unwrap();
     assert_eq!(waiting, [rows[2].clone(), rows[0].clone(), rows[1].clone()]);
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_row_that_somebody_filled_up_is_read_in_part(pool: PgPool) {
+    let database = database(&pool).await;
+    let mut large = [row(A, 1, false), row(B, 1, true)];
+    for row in &mut large {
+        row.envelope = vec![7; 1_000_000];
+    }
+    database.sign_up_inbox().ship(&large, at(0)).await.unwrap();
+    let waiting = database.registrar().waiting(10, at(0)).await.unwrap();
+    let lengths: Vec<usize> = waiting.iter().map(|row| row.envelope.len()).collect();
+    assert_eq!(lengths, [64 * 1024 + 1; 2]);
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn the_database_of_another_body_never_hears_of_a_spool(pool: PgPool) {
+    let spools = database(&pool).await.spools();
+    let other = spools.clone().of_body(BodyId::new([2; 16]));
+    let refused = other.register(A, "unsubscribe", true, at(0)).await;
+    assert!(matches!(refused, Err(StoreError::OtherBody { .. })));
+    assert_eq!(number(&pool, "SELECT count(*) FROM spool").await, 0);
+    let same = spools.of_body(BodyId::new([1; 16]));
+    assert!(same.register(A, "unsubscribe", true, at(0)).await.is_ok());
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
