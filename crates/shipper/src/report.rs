@@ -1,4 +1,4 @@
-//! The heartbeat of a spool: tells the database how old its oldest stop is, learns how far the
+//! The heartbeat of a spool: tells the database how old its oldest waiting request is, learns how far the
 //! registrar came, and finishes segments (`DESIGN.md` 2, Barrier).
 
 use std::time::Duration;
@@ -112,7 +112,7 @@ impl Shipper {
         if !self.marks.borrow().registered {
             self.register().await?;
         }
-        let said = self.oldest_stop();
+        let said = self.oldest_waiting();
         if !self.say(said).await? {
             warn!(
                 spool.role = self.role,
@@ -123,24 +123,22 @@ impl Shipper {
         }
         // The answer brought the newest mark: if the stop that was just reported is applied by now,
         // bulk mail need not wait for the next beat.
-        let now = self.oldest_stop();
-        if now != said {
+        let now = self.oldest_waiting();
+        if self.holds_stops && now != said {
             self.say(now).await?;
         }
         Ok(())
     }
 
-    fn oldest_stop(&self) -> Option<Timestamp> {
+    fn oldest_waiting(&self) -> Option<Timestamp> {
         let applied = self.marks.borrow().applied;
-        self.holds_stops
-            .then(|| self.spool.oldest_accepted_after(applied))
-            .flatten()
+        self.spool.oldest_accepted_after(applied)
     }
 
     /// Whether the database knows the spool.
-    async fn say(&self, oldest_stop: Option<Timestamp>) -> Result<bool, StoreError> {
+    async fn say(&self, oldest_waiting: Option<Timestamp>) -> Result<bool, StoreError> {
         let (id, now) = (self.spool.spool_id(), self.clock.now());
-        let Some(applied) = self.table.beat(id, oldest_stop, now).await? else {
+        let Some(applied) = self.table.beat(id, oldest_waiting, now).await? else {
             return Ok(false);
         };
         self.moved(applied, Marks::learn);

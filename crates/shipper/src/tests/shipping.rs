@@ -163,6 +163,13 @@ async fn a_spool_without_stops_leaves_the_barrier_alone(pool: PgPool) {
     let shutdown = house.ship(&spool, &house.database);
     accept(&spool, 1).await;
     house.until_inbox_holds(1..=1).await;
+    // It says all the same what waits: a confirmation, say, whose sign-up must not be deleted.
+    let says = "SELECT FROM spool WHERE oldest_stop_at IS NOT NULL";
+    until("the spool says what waits", async || {
+        let row = sqlx::raw_sql(says).fetch_optional(&house.pool).await;
+        row.unwrap().is_some()
+    })
+    .await;
     stop(shutdown).await;
     let later = super::START.plus(Duration::from_hours(1));
     let barrier = house.database.deliveries().barrier(later).await;
