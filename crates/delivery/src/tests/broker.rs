@@ -13,6 +13,7 @@ use store::{Database, InDoubtPolicy};
 
 use super::house::{House, stop};
 use super::virtual_host;
+use crate::connections::Connections;
 use crate::hints::hints;
 use crate::relay::{Relay, Step};
 
@@ -37,6 +38,22 @@ async fn publisher(broker: &Broker) -> (Publisher, Shutdown) {
         .await
         .unwrap();
     (publisher, shutdown)
+}
+
+/// A worker with a folder of this name, whose hints come from the broker.
+async fn start_with(house: &House, broker: &Broker, folder: &str) -> Shutdown {
+    let worker = house.worker_on(&house.database, folder, house.caught());
+    worker.recover().await.unwrap();
+    let shutdown = Shutdown::new();
+    let connections = Connections::open(broker, 3, &shutdown);
+    worker.spawn(Some(connections.work), &shutdown);
+    // the publishing connection is the registrar's, which this worker has not
+    let (task, post) = (shutdown.clone(), connections.post);
+    shutdown.spawn("post", async move {
+        task.token().cancelled().await;
+        drop(post);
+    });
+    shutdown
 }
 
 fn message(name: String, body: impl Into<Vec<u8>>) -> Message {
@@ -206,7 +223,7 @@ async fn hints_five_times_and_shuffled_send_nobody_two(pool: PgPool) {
     let (publisher, publishing) = publisher(&broker).await;
     let mut workers = Vec::new();
     for folder in ["one", "two", "three"] {
-        workers.push(house.start_with(&broker, folder).await);
+        workers.push(start_with(&house, &broker, folder).await);
     }
     let issue = house.approve(InDoubtPolicy::Skip).await;
     for round in 0..5 {
@@ -251,7 +268,7 @@ async fn broken_hints_stop_nobody(pool: PgPool) {
         });
         publisher.publish(queue, poison.collect()).await.unwrap();
     }
-    let worker = house.start_with(&broker, "state").await;
+    let worker = start_with(&house, &broker, "state").await;
     let issue = house.approve(InDoubtPolicy::Skip).await;
     house.sign_up("new@residents.example", &house.news).await;
     house.apply().await;
@@ -289,8 +306,18 @@ async fn while_the_broker_is_away_the_inbox_and_the_tables_are_enough(pool: PgPo
     let spool = SpoolId::new([0x5b; 16]);
     let now = house.now();
     spools.register(spool, "intake", false, now).await.unwrap();
-    let (deliver, checks) = house.run(&broker);
-    assert_eq!(checks.len(), 3);
+    let deliver = Shutdown::new();
+    let checks = crate::run(
+        &house.database,
+        Some(&broker),
+        house.keys(),
+        house.caught(),
+        house.settings("state"),
+        house.clock.clone(),
+        house.entropy.clone(),
+        &deliver,
+    );
+    assert_eq!(checks.unwrap().len(), 3);
     let box_id = house.sign_up("new@residents.example", &house.news).await;
     house
         .until("the confirmation came", async || {

@@ -13,9 +13,7 @@ use domain::{
 };
 use link_token::{LinkClass, LinkKeys, LinkMaster};
 use mail::Transport;
-use queue::Broker;
 use service_runtime::Shutdown;
-use service_runtime::admin::Check;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgPool, Row};
 use store::{
@@ -25,7 +23,6 @@ use store::{
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
-use crate::connections::Connections;
 use crate::registrar::Registrar;
 use crate::worker::Worker;
 use crate::{Keys, Settings};
@@ -47,7 +44,7 @@ pub(super) struct House {
     pub(super) news: Newsletter,
     pub(super) bins: Newsletter,
     pub(super) folder: TempDir,
-    entropy: Arc<CountingEntropy>,
+    pub(super) entropy: Arc<CountingEntropy>,
     pair: KeyPair,
     sealer: Sealer,
     seq: AtomicU64,
@@ -285,7 +282,7 @@ impl House {
         self.worker_on(&self.database, "state", transport)
     }
 
-    fn settings(&self, folder: &str) -> Settings {
+    pub(super) fn settings(&self, folder: &str) -> Settings {
         Settings {
             base_url: "https://news.council.example".into(),
             state_dir: self.folder.path().join(folder),
@@ -293,7 +290,12 @@ impl House {
         }
     }
 
-    fn worker_on(&self, database: &Database, folder: &str, transport: Transport) -> Worker {
+    pub(super) fn worker_on(
+        &self,
+        database: &Database,
+        folder: &str,
+        transport: Transport,
+    ) -> Worker {
         let settings = self.settings(folder);
         Worker::open(
             database,
@@ -313,38 +315,6 @@ impl House {
         let shutdown = Shutdown::new();
         worker.spawn(None, &shutdown);
         shutdown
-    }
-
-    /// A worker with a folder of this name, whose hints come from the broker.
-    pub(super) async fn start_with(&self, broker: &Broker, folder: &str) -> Shutdown {
-        let worker = self.worker_on(&self.database, folder, self.caught());
-        worker.recover().await.unwrap();
-        let shutdown = Shutdown::new();
-        let connections = Connections::open(broker, 3, &shutdown);
-        worker.spawn(Some(connections.work), &shutdown);
-        // the publishing connection is the registrar's, which this worker has not
-        let (task, post) = (shutdown.clone(), connections.post);
-        shutdown.spawn("post", async move {
-            task.token().cancelled().await;
-            drop(post);
-        });
-        shutdown
-    }
-
-    /// All that `deliver` is, with a broker.
-    pub(super) fn run(&self, broker: &Broker) -> (Shutdown, Vec<Check>) {
-        let shutdown = Shutdown::new();
-        let checks = crate::run(
-            &self.database,
-            Some(broker),
-            self.keys(),
-            self.caught(),
-            self.settings("state"),
-            self.clock.clone(),
-            self.entropy.clone(),
-            &shutdown,
-        );
-        (shutdown, checks.unwrap())
     }
 
     /// A worker that may be killed: its connections are its own, as those of a process are. A task

@@ -27,6 +27,13 @@ async fn a_sign_up_that_is_not_confirmed_goes_with_its_record(pool: PgPool) {
         .await
         .unwrap();
     assert_eq!(world.registrar.purge().await.unwrap().sign_ups, 0);
+    // It reports, and says that it shipped one that nobody has applied: it lies in a queue, say.
+    let pressed = at(0).plus(7 * DAY);
+    spools
+        .beat(SPOOL, Some(pressed), world.now())
+        .await
+        .unwrap();
+    assert_eq!(world.registrar.purge().await.unwrap().sign_ups, 0);
     spools.beat(SPOOL, None, world.now()).await.unwrap();
     assert_eq!(world.registrar.purge().await.unwrap().sign_ups, 1);
     let known = world.known("ada@example.org", &[id]).await;
