@@ -13,8 +13,8 @@ use crate::{Database, StoreError, columns};
 const UNDER_WAY: Duration = Duration::from_hours(1);
 /// And so long at most, whatever state roles and inbox are in.
 const UNDER_WAY_AT_MOST: Duration = Duration::from_hours(24);
-/// A role that has not reported for this long, or a request that has waited for this long, means
-/// that something may still be under way.
+/// A role that has not reported for this long, or a request that has waited for this long, in the inbox
+/// or wherever its role shipped it, means that something may still be under way.
 const SILENT: Duration = Duration::from_mins(10);
 /// As long as stop archives and backups: what came before its sign-up, and events of people who are
 /// gone, may be played back for so long.
@@ -142,7 +142,8 @@ async fn sign_ups(tx: &mut PgConnection, now: Timestamp) -> Result<u64, StoreErr
                  WHERE expires_at < $2
                     OR (expires_at < $1
                         AND NOT EXISTS (SELECT FROM spool
-                                        WHERE retired_at IS NULL AND moved_at < $3)
+                                        WHERE retired_at IS NULL
+                                          AND (moved_at < $3 OR oldest_stop_at < $3))
                         AND NOT EXISTS (SELECT FROM request_inbox WHERE received_at < $3))
                  LIMIT $5)
              RETURNING box_id

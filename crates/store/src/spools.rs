@@ -69,8 +69,9 @@ impl SpoolTable {
         columns::number(applied_upto, TABLE)
     }
 
-    /// A heartbeat, every 2 s: the spool's role is alive and `oldest_stop` is when its oldest stop
-    /// that is not applied was accepted. Gives `applied_upto`; none where the table does not know
+    /// A heartbeat, every 2 s: the spool's role is alive and `oldest_waiting` is when its oldest request
+    /// that is not applied was accepted. Of a spool of stops that closes the barrier, and of any spool
+    /// it keeps sign-ups whose confirmation may be under way. Gives `applied_upto`; none where the table does not know
     /// the spool, as after a restored backup: register it again.
     ///
     /// # Errors
@@ -78,13 +79,13 @@ impl SpoolTable {
     pub async fn beat(
         &self,
         spool_id: SpoolId,
-        oldest_stop: Option<Timestamp>,
+        oldest_waiting: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Option<u64>, StoreError> {
         let applied_upto = sqlx::query_scalar!(
             "SELECT spool_beat($1, $2, $3)",
             spool_id.as_bytes(),
-            oldest_stop.map(columns::moment),
+            oldest_waiting.map(columns::moment),
             columns::moment(now),
         )
         .fetch_one(&self.database.pool)
