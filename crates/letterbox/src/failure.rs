@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
 
+use store::StoreError;
+
 /// Something that the caller's settings, files or words must change: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -19,12 +21,43 @@ impl SettingsError {
 ///
 /// A failure is one line; only the list of what a file needs has a line for each problem.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("letterbox: {error:#}");
-    if error.downcast_ref::<SettingsError>().is_some() {
+    eprintln!("letterbox: {}", in_one_line(error));
+    if is_of_settings(error) {
         ExitCode::from(2)
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// The failure and its causes. Some causes end with the text of their own cause.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if line.is_empty() {
+            line = text;
+        } else if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
+    }
+    line
+}
+
+/// Whether somebody has to change what is written down here or in the database, rather than to wait.
+fn is_of_settings(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<SettingsError>()
+            || matches!(
+                cause.downcast_ref(),
+                Some(
+                    StoreError::NotAdmitted(_)
+                        | StoreError::Forbidden(_)
+                        | StoreError::NotMigrated(_)
+                        | StoreError::RolesMissing
+                        | StoreError::OtherBody { .. }
+                )
+            )
+    }) || error.downcast_ref::<SettingsError>().is_some()
 }
 
 /// The same failure with the file's name in front.
@@ -79,6 +112,26 @@ pub(crate) fn refuse_problems(title: &str, problems: &[impl Display]) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_that_refuses_is_a_matter_of_settings() {
+        let refused = anyhow::Error::new(StoreError::RolesMissing).context("no tables");
+        assert!(is_of_settings(&refused));
+        assert!(is_of_settings(&SettingsError::new("no").into()));
+        let settings = anyhow::Error::new(SettingsError::new("no")).context("it does not start");
+        assert!(is_of_settings(&settings));
+        let damaged = anyhow::Error::new(StoreError::Inconsistent("spool")).context("no tables");
+        assert!(!is_of_settings(&damaged));
+    }
+
+    #[test]
+    fn what_a_cause_says_is_not_said_again() {
+        let error = anyhow::anyhow!("no entry")
+            .context("the system said: no entry")
+            .context("it cannot be read");
+        let line = "it cannot be read: the system said: no entry";
+        assert_eq!(in_one_line(&error), line);
+    }
 
     #[test]
     fn problems_come_all_at_once_under_the_files_name() {

@@ -218,6 +218,14 @@ fn foreign(path: &Path, holder: Holder, name: &str, file_type: FileType) -> Sett
 }
 
 fn lacking(path: &Path, holder: Holder, missing: KeyFile) -> SettingsError {
+    let own = path.join(holder.folder_name());
+    if own.is_dir() {
+        return SettingsError::new(format!(
+            "{} holds the folders of all roles: name one of them, {} say",
+            path.display(),
+            own.display()
+        ));
+    }
     let remedy = match holder {
         Holder::Masters => "put it back from your backup",
         _ => "put it back from your backup, or make the folder anew with `letterbox keys split`",

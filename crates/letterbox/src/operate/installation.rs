@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use domain::Catalogue;
 use serde::{Deserialize, Serialize};
-use store::{ConnectSettings, Database, Host, Tls};
+use store::{ConnectSettings, Database, Host, StoreError, Tls};
 use zeroize::Zeroizing;
 
 use crate::cli::Target;
@@ -146,13 +146,22 @@ pub(crate) async fn open(place: Place) -> anyhow::Result<Installation> {
     match place {
         Place::Folder(data) => open_folder(&data).await,
         Place::Database { settings, base_url } => Ok(Installation {
-            database: Database::connect(&settings).await.context(
-                "the database does not answer: is --database right, and may this user connect?",
-            )?,
+            database: connect(&settings).await?,
             base_url,
             examples: None,
         }),
     }
+}
+
+/// The database of `--database`, for a command that cannot do without.
+pub(crate) async fn connect(settings: &ConnectSettings) -> anyhow::Result<Database> {
+    Database::connect(settings).await.map_err(|error| {
+        let what = match &error {
+            StoreError::NotAdmitted(_) => "--database",
+            _ => "the database does not answer: is --database right, and the server running?",
+        };
+        anyhow::Error::new(error).context(what)
+    })
 }
 
 async fn open_folder(data: &DataFolder) -> anyhow::Result<Installation> {

@@ -15,7 +15,7 @@ use anyhow::Context;
 
 pub(crate) use body::{BodyFile, run as body};
 pub(crate) use dead_letters::run as dead_letters;
-pub(crate) use installation::announce;
+pub(crate) use installation::{announce, connect};
 pub(crate) use issue::run as issue;
 pub(crate) use keys::run as keys;
 pub(crate) use newsletter::{NewsletterFile, run as newsletter};

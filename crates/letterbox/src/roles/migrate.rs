@@ -1,9 +1,8 @@
 //! `letterbox migrate`: tables and rights.
 
-use anyhow::Context;
 use domain::Clock;
 use service_runtime::SystemClock;
-use store::{Database, StoreError};
+use store::StoreError;
 
 use crate::cli::MigrateOptions;
 use crate::failure::SettingsError;
@@ -17,9 +16,7 @@ pub(crate) fn run(options: &MigrateOptions) -> anyhow::Result<()> {
     let body_id = role_folders::read_body_id(&options.keys)?;
     let settings = database::check(&options.database, 1)?;
     operate::block_on(async {
-        let database = Database::connect(&settings).await.context(
-            "the database does not answer: is --database right, and may this user connect?",
-        )?;
+        let database = operate::connect(&settings).await?;
         database
             .migrate(body_id, SystemClock.now())
             .await
@@ -28,6 +25,9 @@ pub(crate) fn run(options: &MigrateOptions) -> anyhow::Result<()> {
                     "{error}: --keys and --database are of two installations"
                 ))
                 .into(),
+                StoreError::Forbidden(cause) => anyhow::Error::new(SettingsError::new(format!(
+                    "--database: this user may not do that: name the one that owns the database and its tables ({cause})"
+                ))),
                 other => {
                     anyhow::Error::new(other).context("the database was not brought up to date")
                 }

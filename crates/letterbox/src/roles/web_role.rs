@@ -48,8 +48,12 @@ pub(super) fn connect(
     let database = Database::connect_later(&backends.database);
     let (asked, body_id) = (database.clone(), backends.body_id);
     let (failure, stop) = (process.failure.clone(), shutdown.clone());
-    shutdown.spawn("same_body", async move {
-        same_body::confirm(&asked, body_id, &failure, &stop).await;
+    let catalogue = catalogue.clone();
+    shutdown.spawn("catalogue", async move {
+        // Not before: the copy of another body's newsletters would outlive this process.
+        if same_body::confirm(&asked, body_id, &failure, &stop).await {
+            catalogue.keep_fresh(asked.catalogue(), stop).await;
+        }
     });
     let broker = backends.broker.map(|settings| {
         let broker = Broker::new(settings, role, Arc::new(OsEntropy));
@@ -64,16 +68,10 @@ pub(super) fn connect(
     let shipper = Shipper::new(
         spool,
         route,
-        database.spools(),
+        database.spools().of_body(body_id),
         role,
         holds_stops,
         Arc::clone(clock),
     );
     shutdown.spawn("shipper", shipper.run(shutdown.clone()));
-    shutdown.spawn(
-        "catalogue",
-        catalogue
-            .clone()
-            .keep_fresh(database.catalogue(), shutdown.clone()),
-    );
 }

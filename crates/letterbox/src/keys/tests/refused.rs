@@ -222,6 +222,12 @@ fn another_folder_than_its_own_is_refused_with_the_remedy() {
         let file = installation.path(role).join("body-id");
         assert_refused(role, &file, &["is no folder"]);
     }
+    let whole = installation.folder.path();
+    let masters = installation.path(Holder::Masters).display().to_string();
+    assert_refused(Holder::Masters, whole, &["of all roles", &masters]);
+    let error = read_body_id(whole).unwrap_err().to_string();
+    let deliver = installation.path(Holder::Deliver).display().to_string();
+    assert!(error.contains(&deliver), "{error}");
     // A folder of a role is no folder of masters either.
     for role in Holder::ROLES {
         assert_refused(
