@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::dial::close_channel;
 use crate::{Queue, metrics};
 
 /// Telling the broker, at most.
@@ -216,6 +217,11 @@ impl Books {
     pub(crate) async fn cancel(&self, consumer: ShortString) -> lapin::Result<()> {
         let options = BasicCancelOptions::default();
         self.channel.basic_cancel(consumer, options).await
+    }
+
+    /// Says good-bye to the broker.
+    pub(crate) async fn close(&self) {
+        close_channel(&self.channel).await;
     }
 
     async fn ack(&self, tag: u64, multiple: bool) -> lapin::Result<()> {

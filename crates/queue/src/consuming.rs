@@ -77,6 +77,7 @@ impl Duty for Consuming {
             books.all_settled().await;
         };
         let _ = timeout(DRAIN_LIMIT, draining).await;
+        books.close().await;
         End::Stopped
     }
 

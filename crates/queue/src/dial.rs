@@ -97,8 +97,9 @@ impl Wire {
         Box::pin(self.connection.events_listener())
     }
 
-    /// Ends, with the reason, once lapin no longer thinks that it is connected. Streams of deliveries and
-    /// events usually say so first, but not always: now and then lapin's thread ends and tells nobody.
+    /// Ends, with the reason, once lapin no longer thinks that it is connected. The streams of
+    /// deliveries and events usually say so first, but now and then their last word wakes nobody: then
+    /// this does, and whoever waits on them beside it looks at them again.
     pub(crate) async fn gone(&self) -> &'static str {
         let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
@@ -122,6 +123,12 @@ impl Wire {
     pub(crate) async fn close(self) {
         let _ = timeout(CLOSE_LIMIT, self.connection.close(200, "bye".into())).await;
     }
+}
+
+/// Says good-bye to a channel. It must be done before the connection is closed: lapin takes the answer
+/// to a channel's farewell for an error of the connection once that one says its own.
+pub(crate) async fn close_channel(channel: &Channel) {
+    let _ = timeout(CLOSE_LIMIT, channel.close(200, "bye".into())).await;
 }
 
 /// One request to the broker, in bounded time.

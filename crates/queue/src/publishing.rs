@@ -15,7 +15,7 @@ use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::Queue;
-use crate::dial::{Wire, bounded};
+use crate::dial::{Wire, bounded, close_channel};
 use crate::link::LinkState;
 use crate::metrics;
 use crate::publisher::{Call, Message, PublishError, Way};
@@ -67,7 +67,10 @@ impl Duty for Publishing {
         loop {
             let call = tokio::select! {
                 biased;
-                () = stop.cancelled() => return End::Stopped,
+                () = stop.cancelled() => {
+                    close_channel(&channel).await;
+                    return End::Stopped;
+                }
                 event = events.next() => match event {
                     Some(Event::ConnectionBlocked(reason)) => {
                         return self.wait_for_room(reason, gone, events, link).await;

@@ -12,7 +12,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ErrorKind, ExchangeKind};
 
 use crate::Queue;
-use crate::dial::{DialProblem, Wire, bounded};
+use crate::dial::{DialProblem, Wire, bounded, close_channel};
 
 /// The exchange of work.
 pub(crate) const WORK: &str = "letterbox.work";
@@ -154,7 +154,7 @@ async fn declare(wire: &Wire, parts: &[Part]) -> Result<bool, TopologyProblem> {
             };
         }
     }
-    let _ = bounded(channel.close(200, "declared".into())).await;
+    close_channel(&channel).await;
     Ok(true)
 }
 
@@ -169,7 +169,7 @@ async fn look(wire: &Wire, parts: &[Part]) -> Result<(), TopologyProblem> {
             };
         }
     }
-    let _ = bounded(channel.close(200, "looked".into())).await;
+    close_channel(&channel).await;
     Ok(())
 }
 

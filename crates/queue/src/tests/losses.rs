@@ -81,3 +81,16 @@ async fn messages_are_still_there_when_everybody_comes_back() {
     assert_eq!(receive(&mut consumer, 5).await.len(), 5);
     yard.stopped().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_stops_says_good_bye() {
+    let mut yard = Yard::open().await;
+    let proxy = Proxy::to(yard.listens_on()).await;
+    let broker = yard.broker_at(&[yard.address_through(&proxy.address)]);
+    let publisher = yard.publisher_of(&broker);
+    let consumer = yard.consumer_of(&broker, Queue::Stops);
+    up(&mut publisher.link()).await;
+    up(&mut consumer.link()).await;
+    yard.stopped().await;
+    assert_eq!(proxy.farewells(), 2);
+}

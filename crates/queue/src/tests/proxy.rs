@@ -35,6 +35,7 @@ struct Shared {
     frames: broadcast::Sender<Vec<u8>>,
     nacks: AtomicBool,
     accepted: AtomicUsize,
+    farewells: AtomicUsize,
 }
 
 impl Proxy {
@@ -47,6 +48,7 @@ impl Proxy {
             frames: broadcast::channel(16).0,
             nacks: AtomicBool::new(false),
             accepted: AtomicUsize::new(0),
+            farewells: AtomicUsize::new(0),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, broker.to_owned(), Arc::clone(&shared)));
@@ -74,6 +76,11 @@ impl Proxy {
     /// Connections so far.
     pub(super) fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Connections that ended as they should: the broker has answered the client's good-bye.
+    pub(super) fn farewells(&self) -> usize {
+        self.shared.farewells.load(Ordering::SeqCst)
     }
 
     /// `connection.blocked`: the broker is short of something.
@@ -173,7 +180,7 @@ async fn from_broker(
     loop {
         let out = tokio::select! {
             read = from.read_buf(&mut buffer) => match read {
-                Ok(1..) => whole_frames(&mut buffer, shared.nacks.load(Ordering::SeqCst)),
+                Ok(1..) => whole_frames(&mut buffer, shared),
                 _ => return,
             },
             Ok(frame) = frames.recv() => frame,
@@ -187,7 +194,8 @@ async fn from_broker(
 }
 
 /// Takes the frames that are complete: type, channel, size, payload, end.
-fn whole_frames(buffer: &mut Vec<u8>, nacks: bool) -> Vec<u8> {
+fn whole_frames(buffer: &mut Vec<u8>, shared: &Shared) -> Vec<u8> {
+    let nacks = shared.nacks.load(Ordering::SeqCst);
     let mut end = 0;
     while let Some(size) = buffer.get(end + 3..end + 7) {
         let size = u32::from_be_bytes(size.try_into().unwrap()) as usize;
@@ -197,6 +205,10 @@ fn whole_frames(buffer: &mut Vec<u8>, nacks: bool) -> Vec<u8> {
         // `basic.ack` and `basic.nack` are laid out alike.
         if nacks && frame[0] == 1 && frame[7..11] == [0, 60, 0, 80] {
             frame[10] = 120;
+        }
+        // `connection.close-ok`.
+        if frame[0] == 1 && frame[7..11] == [0, 10, 0, 51] {
+            shared.farewells.fetch_add(1, Ordering::SeqCst);
         }
         end += size + 8;
     }
