@@ -16,6 +16,9 @@ const MARKS: Duration = Duration::from_secs(1);
 const BREATH: Duration = Duration::from_millis(200);
 /// How often what is due for deletion is deleted.
 const PURGE: Duration = Duration::from_mins(10);
+/// And how long after the start at the earliest: what waited while no worker ran comes first, and may be
+/// the confirmation of a sign-up that expired meanwhile.
+const FIRST_PURGE: Duration = Duration::from_mins(1);
 
 /// Moves marks and deletes.
 pub(super) struct Upkeep {
@@ -28,7 +31,7 @@ impl Upkeep {
     /// Works until the process stops; `applied` tells of batches.
     pub(super) async fn run(self, applied: Arc<Notify>, shutdown: Shutdown) {
         let mut pause = *PAUSES.start();
-        let mut purged: Option<Instant> = None;
+        let mut purge_at = Instant::now() + FIRST_PURGE;
         while !shutdown.is_stopping() {
             tokio::select! {
                 () = applied.notified() => {}
@@ -42,8 +45,8 @@ impl Upkeep {
                 continue;
             }
             pause = *PAUSES.start();
-            if purged.is_none_or(|last| last.elapsed() >= PURGE) {
-                purged = Some(Instant::now());
+            if Instant::now() >= purge_at {
+                purge_at = Instant::now() + PURGE;
                 if let Err(error) = self.purge().await {
                     report(&error);
                 }

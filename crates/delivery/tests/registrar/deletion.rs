@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use domain::SubscriptionId;
+use service_runtime::Shutdown;
 use sqlx::PgPool;
 
 use crate::world::{SPOOL, World, at};
@@ -44,6 +46,39 @@ async fn a_sign_up_that_is_not_confirmed_goes_with_its_record(pool: PgPool) {
     world.apply(&[sign_up]).await;
     world.clock.set(at(0).plus(9 * DAY));
     assert_eq!(world.registrar.purge().await.unwrap().sign_ups, 1);
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn after_days_without_a_worker_a_confirmation_comes_before_deletion(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let sign_up = world.sign_up("ada@example.org", &[0], at(0));
+    let confirm = world.confirm(sign_up.event_id, at(0).plus(6 * DAY));
+    world.apply(&[sign_up]).await;
+    // More than two batches lie before it; they are quickly found to be nothing.
+    let mut rows = Vec::new();
+    for _ in 0..1_200 {
+        let noise = world.leave(SubscriptionId::new([9; 16]), at(1));
+        let mut row = world.rows(&[noise]).remove(0);
+        row.stop = false;
+        row.envelope = vec![0xff];
+        rows.push(row);
+    }
+    rows.extend(world.rows(&[confirm]));
+    world.ship_rows(&rows).await;
+    world.clock.set(at(0).plus(10 * DAY));
+    let shutdown = Shutdown::new();
+    shutdown.spawn(
+        "registrar",
+        world.registrar.clone().run(None, shutdown.clone()),
+    );
+    let waits = "SELECT count(*) FROM request_inbox";
+    while world.number(waits).await > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    shutdown.begin();
+    let active = "SELECT count(*) FROM subscription WHERE state = 1";
+    assert_eq!(world.number(active).await, 1);
+    shutdown.finish(Duration::from_secs(30)).await;
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
