@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use domain::Catalogue;
@@ -17,6 +18,9 @@ use crate::failure::SettingsError;
 use crate::settings::{base_url, database};
 use crate::unprivileged;
 use crate::up::Connection;
+
+/// For how long a database that does not answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A command asks one thing after the other.
 const CONNECTIONS: u32 = 2;
@@ -155,13 +159,32 @@ pub(crate) async fn open(place: Place) -> anyhow::Result<Installation> {
 
 /// The database of `--database`, for a command that cannot do without.
 pub(crate) async fn connect(settings: &ConnectSettings) -> anyhow::Result<Database> {
-    Database::connect(settings).await.map_err(|error| {
+    connect_patiently(settings).await.map_err(|error| {
         let what = match &error {
             StoreError::NotAdmitted(_) => "--database",
             _ => "the database does not answer: is --database right, and the server running?",
         };
         anyhow::Error::new(error).context(what)
     })
+}
+
+/// A busy machine or a failover takes a moment, and whoever runs a command would only run it again.
+async fn connect_patiently(settings: &ConnectSettings) -> Result<Database, StoreError> {
+    let until = Instant::now() + PATIENCE;
+    let mut told = false;
+    loop {
+        match Database::connect(settings).await {
+            Err(error) if error.is_temporary() && Instant::now() < until => {
+                if !told {
+                    let seconds = PATIENCE.as_secs();
+                    eprintln!("letterbox: the database does not answer yet: waiting for up to {seconds} seconds");
+                }
+                told = true;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 async fn open_folder(data: &DataFolder) -> anyhow::Result<Installation> {
@@ -196,7 +219,7 @@ async fn open_folder(data: &DataFolder) -> anyhow::Result<Installation> {
         max_connections: CONNECTIONS,
         tls: Tls::Off,
     };
-    let database = Database::connect(&settings).await.with_context(|| {
+    let database = connect_patiently(&settings).await.with_context(|| {
         format!("`letterbox up` runs on {folder}, but its database does not answer: wait until it says Ready")
     })?;
     Ok(Installation {
