@@ -75,7 +75,7 @@ impl DataFolder {
             .recursive(true)
             .mode(0o700)
             .create(&self.root)
-            .with_context(|| cannot_use(&self.root))
+            .map_err(|error| cannot_use(&self.root, &error).into())
     }
 
     /// Makes every folder that is missing, for its owner only.
@@ -96,7 +96,7 @@ impl DataFolder {
                 .recursive(true)
                 .mode(0o700)
                 .create(&folder)
-                .with_context(|| cannot_use(&folder))?;
+                .map_err(|error| cannot_use(&folder, &error))?;
         }
         Ok(())
     }
@@ -109,7 +109,7 @@ impl DataFolder {
             .truncate(false)
             .write(true)
             .open(&path)
-            .with_context(|| cannot_use(&path))?;
+            .map_err(|error| cannot_use(&path, &error))?;
         // A process that was just killed holds its lock until the kernel has taken it apart.
         let until = Instant::now() + LOCK_PATIENCE;
         loop {
@@ -124,7 +124,7 @@ impl DataFolder {
                 ))
                 .into()),
                 Err(fs::TryLockError::Error(error)) => {
-                    return Err(error).with_context(|| cannot_use(&path));
+                    return Err(cannot_use(&path, &error).into());
                 }
             }
         }
@@ -171,11 +171,12 @@ impl DataFolder {
     }
 }
 
-fn cannot_use(path: &Path) -> String {
-    format!(
-        "cannot use {}: give --data a folder that this user may write to",
+/// Why the folder of `--data`, or what is in it, is of no use.
+pub(crate) fn cannot_use(path: &Path, error: &io::Error) -> SettingsError {
+    SettingsError::new(format!(
+        "cannot use {}: {error}: give --data a folder that this user may write to",
         path.display()
-    )
+    ))
 }
 
 #[cfg(test)]
@@ -195,6 +196,22 @@ mod tests {
         assert!(refusal.contains("stop it first"), "{refusal}");
         drop(held);
         assert!(data.lock().is_ok());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_is_a_wrong_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        for path in [file.clone(), file.join("data")] {
+            let refused = DataFolder::at(&path).unwrap().create_root().unwrap_err();
+            assert!(refused.is::<SettingsError>(), "{refused}");
+            let named = refused.to_string();
+            assert!(
+                named.contains("--data") && named.contains("file"),
+                "{named}"
+            );
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use nix::unistd::{Gid, Uid, User, chown, geteuid, setgid, setgroups, setuid};
 
-use crate::data_folder::DataFolder;
+use crate::data_folder::{DataFolder, cannot_use};
 use crate::failure::SettingsError;
 
 /// The system user that `up` creates when root starts it.
@@ -31,7 +31,7 @@ pub(crate) fn become_server_user(data: &DataFolder) -> anyhow::Result<RunningAs>
     }
     let owner = data
         .owner()
-        .with_context(|| format!("cannot look at {}", data.root().display()))?;
+        .map_err(|error| cannot_use(data.root(), &error))?;
     let user = match owner {
         Some((uid, _)) if uid != 0 => user_with(Uid::from_raw(uid))?,
         _ => system_user()?,
@@ -61,7 +61,7 @@ pub(crate) fn become_owner(data: &DataFolder) -> anyhow::Result<()> {
     let me = geteuid();
     let owner = data
         .owner()
-        .with_context(|| format!("cannot look at {}", data.root().display()))?;
+        .map_err(|error| cannot_use(data.root(), &error))?;
     let Some((uid, _)) = owner else {
         return Err(SettingsError::new(format!(
             "there is no installation in {}: start one with `letterbox up --data {}`, or name its folder with --data",
@@ -110,14 +110,13 @@ fn hand_over(data: &DataFolder, user: &User) -> anyhow::Result<()> {
         .into());
     }
     if let Some(parent) = root.parent() {
-        std::fs::create_dir_all(parent)
-            .with_context(|| format!("cannot create {}", parent.display()))?;
+        std::fs::create_dir_all(parent).map_err(|error| cannot_use(parent, &error))?;
     }
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(root)
-        .with_context(|| format!("cannot create {}", root.display()))?;
+        .map_err(|error| cannot_use(root, &error))?;
     chown(root, Some(user.uid), Some(user.gid))
         .with_context(|| format!("cannot give {} to the user {}", root.display(), user.name))
 }

@@ -95,10 +95,15 @@ impl Shipper {
                 }
                 Err(failure) => {
                     if reached {
+                        let follows = if self.holds_stops {
+                            "; bulk mail stops until it can"
+                        } else {
+                            ""
+                        };
                         warn!(
                             spool.role = self.role,
                             error = %failure,
-                            "the spool cannot report; bulk mail stops until it can"
+                            "the spool cannot report{follows}"
                         );
                     }
                     reached = false;

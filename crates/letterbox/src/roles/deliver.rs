@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use axum::Router;
 use mail::Transport;
 use queue::{Broker, BrokerSettings};
@@ -136,9 +135,12 @@ fn open_outlet(
         }
         Outlet::Caught(folder) => {
             tracing::warn!(folder = %folder.display(), "mail is caught: none leaves this machine");
-            let transport = Transport::caught(folder.clone()).with_context(|| {
-                let folder = folder.display();
-                format!("--caught-mail {folder}: name a folder that this user may write to")
+            let transport = Transport::caught(folder.clone()).map_err(|error| {
+                SettingsError::new(format!(
+                    "--caught-mail {}: {}: name a folder that this user may write to",
+                    error.folder.display(),
+                    error.source
+                ))
             })?;
             let catalogue = CatalogueCopy::load(data.catalogue());
             process.shutdown.spawn(
