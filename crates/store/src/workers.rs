@@ -82,9 +82,18 @@ impl WorkerTable {
         if mine.rows_affected() == 0 {
             return Ok(Beat::Replaced);
         }
-        let tick = sqlx::query_scalar!("UPDATE installation SET tick = tick + 1 RETURNING tick")
-            .fetch_optional(&mut *tx)
-            .await?;
+        // Counted up by whoever finds it free: a worker that vanished with the row in its hands, a
+        // second before its commit, stops nobody else's heart.
+        let tick = sqlx::query_scalar!(
+            "WITH counted AS (
+                 UPDATE installation SET tick = tick + 1
+                 WHERE tick IN (SELECT tick FROM installation FOR UPDATE SKIP LOCKED)
+                 RETURNING tick
+             )
+             SELECT coalesce((SELECT tick FROM counted), (SELECT tick FROM installation))"
+        )
+        .fetch_one(&mut *tx)
+        .await?;
         tx.commit().await?;
         // a database without an installation row was never migrated by us: tests only
         Ok(Beat::Tick(columns::number(

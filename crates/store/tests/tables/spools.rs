@@ -1,11 +1,11 @@
 //! Shipping, heartbeats and the marks of what is applied.
 
-use domain::{BodyId, SpoolId, Timestamp};
+use domain::{BodyId, SpoolId, Timestamp, WorkerId};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use sqlx::PgPool;
-use store::{Changes, Database, Dead, InboxRow, StoreError};
+use store::{Beat, Changes, Database, Dead, InboxRow, StoreError};
 
 const A: SpoolId = SpoolId::new([0xaa; 16]);
 const B: SpoolId = SpoolId::new([0xbb; 16]);
@@ -128,6 +128,29 @@ async fn the_database_of_another_body_never_hears_of_a_spool(pool: PgPool) {
     assert_eq!(number(&pool, "SELECT count(*) FROM spool").await, 0);
     let same = spools.of_body(BodyId::new([1; 16]));
     assert!(same.register(A, "unsubscribe", true, at(0)).await.is_ok());
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn nobody_s_heart_waits_for_somebody_who_holds_the_tick(pool: PgPool) {
+    let database = database(&pool).await;
+    let (spools, workers) = (database.spools(), database.workers());
+    let worker = WorkerId::new([3; 16]);
+    spools.register(A, "intake", false, at(0)).await.unwrap();
+    workers.register(worker, &[1; 16], "test").await.unwrap();
+    assert_eq!(spools.beat(A, None, at(1)).await.unwrap(), Some(0));
+    let mut holder = pool.acquire().await.unwrap();
+    let hold = "BEGIN; UPDATE installation SET tick = tick + 1";
+    sqlx::raw_sql(hold).execute(&mut *holder).await.unwrap();
+    let beats = async {
+        assert_eq!(spools.beat(A, None, at(2)).await.unwrap(), Some(0));
+        let beat = workers.beat(worker, &[1; 16]).await.unwrap();
+        assert_eq!(beat, Beat::Tick(1), "the last that was committed");
+    };
+    let patience = std::time::Duration::from_secs(20);
+    tokio::time::timeout(patience, beats).await.unwrap();
+    sqlx::raw_sql("COMMIT").execute(&mut *holder).await.unwrap();
+    let beat = workers.beat(worker, &[1; 16]).await.unwrap();
+    assert_eq!(beat, Beat::Tick(3));
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
