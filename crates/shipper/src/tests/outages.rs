@@ -45,7 +45,8 @@ async fn requests_go_to_the_inbox_while_the_broker_is_away_and_back_by_themselve
     role.until_it_goes_by(Way::Queue).await;
     accept(&spool, 6).await;
     stops.until_came(6..=6, 1).await;
-    assert_eq!(stops.times(5), 0);
+    // Once at most: a batch that is on its way into the inbox at the turn goes by the queue as well.
+    assert!(stops.times(5) <= 1);
     house.until_inbox_holds(4..=5).await;
     role.stop().await;
     stops.stop().await;
