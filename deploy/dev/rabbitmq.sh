@@ -108,7 +108,9 @@ rabbitmq_up() {
     become_rabbitmq setsid "$rabbitmq_programs/rabbitmq-server" </dev/null >"$home/start.log" 2>&1 &
     node=$!
     for waited in $(seq 600); do
-        if grep -qs 'Server startup complete' "$home/node.log"; then
+        # By what it prints as well: its log leaves lines out where many come at once.
+        if grep -qs 'Server startup complete' "$home/node.log" ||
+            grep -qs 'Starting broker\.\.\. completed' "$home/start.log"; then
             say "RabbitMQ started on port $(rabbitmq_port), in $home"
             return
         fi
