@@ -152,7 +152,8 @@ impl BrokerNode {
             {
                 bail!("rabbitmq-server ended with {status}");
             }
-            let started = self.log().contains("Server startup complete");
+            // By what it prints: its log leaves lines out where many come at once.
+            let started = self.log().contains("Starting broker... completed");
             Ok((started && overview().is_ok_and(|answer| answer.status == 200)).then_some(()))
         })
         .with_context(|| self.log())

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::BrokerNode;
 
-/// As many as the stories of one run want.
-pub(crate) const VHOSTS: u16 = 40;
+/// As many as the stories want that share a node.
+pub(crate) const VHOSTS: u16 = 16;
 
 /// The password of a user of the node.
 pub(crate) fn password_of(user: &str) -> String {
