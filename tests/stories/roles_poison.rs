@@ -140,14 +140,15 @@ fn a_stop_that_nobody_can_read_holds_back_bulk_until_somebody_looked() -> Result
         "SELECT count(*) FROM dead_request WHERE stop AND seen_at IS NULL",
         "1",
     )?;
-    roles.hand_over_issue("Bins", "Tuesday.")?;
-    roles.wait_for_sql("SELECT count(*) FROM delivery WHERE state = 0", "3")?;
     wait_until("the worker to say why", DEADLINE, || {
         let said = roles.delivers[0].log().contains("dead-letters seen");
         let shown =
             roles.delivers[0].metric("letterbox_barrier_closed", "reason=\"dead_letter\"")?;
         Ok(said && shown > 0.5)
     })?;
+    // It looks twice a second; what is handed over from here on waits.
+    roles.hand_over_issue("Bins", "Tuesday.")?;
+    roles.wait_for_sql("SELECT count(*) FROM delivery WHERE state = 0", "3")?;
     // Confirmations go on.
     let newcomers = addresses("newcomer", 1);
     all_join(&roles, &newcomers)?;
