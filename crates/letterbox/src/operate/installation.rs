@@ -177,7 +177,9 @@ async fn connect_patiently(settings: &ConnectSettings) -> Result<Database, Store
             Err(error) if error.is_temporary() && Instant::now() < until => {
                 if !told {
                     let seconds = PATIENCE.as_secs();
-                    eprintln!("letterbox: the database does not answer yet: waiting for up to {seconds} seconds");
+                    eprintln!(
+                        "letterbox: the database does not answer yet: waiting for up to {seconds} seconds"
+                    );
                 }
                 told = true;
                 tokio::time::sleep(Duration::from_secs(1)).await;
