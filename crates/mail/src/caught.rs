@@ -231,8 +231,6 @@ fn message_id(message: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
     use domain::EmailAddress;
 
@@ -308,9 +306,10 @@ mod tests {
         for name in [left, a_neighbours] {
             fs::write(place.path().join(name), b"x").unwrap();
         }
-        let long_ago = SystemTime::now() - LONGEST_WRITING * 2;
         let file = File::options().write(true).open(place.path().join(left));
-        file.unwrap().set_modified(long_ago).unwrap();
+        let file = file.unwrap();
+        let now = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(now - LONGEST_WRITING * 2).unwrap();
         CaughtFolder::open(place.path().to_owned()).unwrap();
         assert!(!place.path().join(left).exists());
         assert!(place.path().join(a_neighbours).exists());
