@@ -71,11 +71,7 @@ impl DataFolder {
 
     /// Makes the folder itself if it is missing, for its owner only.
     pub(crate) fn create_root(&self) -> anyhow::Result<()> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.root)
-            .map_err(|error| cannot_use(&self.root, &error).into())
+        make_private(&self.root)
     }
 
     /// Makes every folder that is missing, for its owner only.
@@ -92,11 +88,7 @@ impl DataFolder {
             self.examples(),
         ];
         for folder in folders {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&folder)
-                .map_err(|error| cannot_use(&folder, &error))?;
+            make_private(&folder)?;
         }
         Ok(())
     }
@@ -169,6 +161,15 @@ impl DataFolder {
             })
             .map(Path::to_path_buf)
     }
+}
+
+/// A folder for its owner only, and those above it.
+fn make_private(folder: &Path) -> anyhow::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| cannot_use(folder, &error).into())
 }
 
 /// Why the folder of `--data`, or what is in it, is of no use.

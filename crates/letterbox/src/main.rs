@@ -10,6 +10,7 @@
 //! | `keys/` | key files: masters, and the folders of the roles |
 //! | `data_folder`, `open_spool` | what lies in `--data` |
 //! | `public_pages`, `caught_mail_page` | pages that belong to no role |
+//! | `starting` | log, ports and pages, alike for every process |
 //! | `unprivileged` | dropping root's rights before any thread starts |
 //! | `failure` | one line on standard error and an exit code |
 //!
@@ -27,6 +28,7 @@ mod operate;
 mod public_pages;
 mod roles;
 mod settings;
+mod starting;
 mod unprivileged;
 mod up;
 

@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use operator::{
     BodyCommand, DeadLettersCommand, IssueCommand, KeysCommand, NewsletterCommand,
 };
-pub(crate) use options::{BrokerOptions, DatabaseOptions, RelayOptions};
+pub(crate) use options::{BrokerOptions, DatabaseOptions, RelayOptions, StopOption};
 pub(crate) use roles::{DeliverOptions, IntakeOptions, MigrateOptions, UnsubscribeOptions};
 pub(crate) use target::{DataOption, Target};
 pub(crate) use up::UpOptions;

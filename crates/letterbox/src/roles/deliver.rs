@@ -15,12 +15,12 @@ use store::{ConnectSettings, Database};
 
 use super::process::{self, Process, Stop};
 use super::same_body;
-use crate::caught_mail_page;
 use crate::cli::DeliverOptions;
 use crate::data_folder::DataFolder;
 use crate::failure::SettingsError;
 use crate::keys::role_folders::{self, DeliverKeys};
 use crate::settings::{base_url, broker, database, relay};
+use crate::{caught_mail_page, starting};
 
 const ADMIN: SocketAddr = process::loopback(9103);
 /// Registrar, marks, planner, sweeper, heartbeat, look-out, outbox and mails have one each, besides
@@ -80,7 +80,7 @@ impl DeliverSettings {
 
 /// Runs until a signal.
 pub(crate) fn run(options: DeliverOptions) -> anyhow::Result<()> {
-    process::start_log(&options.log.log)?;
+    starting::log(&options.log.log)?;
     let settings = DeliverSettings::check(options)?;
     let admin = process::listen(settings.admin_listen, "--admin-listen")?;
     let data = process::own_folder(&settings.data)?;

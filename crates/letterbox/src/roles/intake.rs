@@ -12,8 +12,8 @@ use super::process::{self, Process, Stop};
 use super::web_role::{self, Backends};
 use crate::cli::IntakeOptions;
 use crate::keys::role_folders::{self, IntakeKeys};
-use crate::settings::{base_url, broker, database};
-use crate::{open_spool, public_pages};
+use crate::settings::base_url;
+use crate::{open_spool, public_pages, starting};
 
 const ADMIN: SocketAddr = process::loopback(9101);
 
@@ -38,25 +38,18 @@ impl IntakeSettings {
             listen: options.listen,
             admin_listen: options.admin.admin_listen.unwrap_or(ADMIN),
             base_url: base_url::check(&options.base_url)?,
-            backends: Backends {
-                body_id: keys.body_id,
-                database: database::check(&options.database, web_role::CONNECTIONS)?,
-                broker: broker::check(&options.broker)?,
-            },
+            backends: Backends::check(keys.body_id, &options.database, &options.broker)?,
             keys,
             data: options.data,
             spool_limit: options.spool_limit,
-            stop: Stop {
-                notice: options.stop.notice(),
-                grace: web_role::GRACE,
-            },
+            stop: web_role::stop(&options.stop),
         })
     }
 }
 
 /// Runs until a signal.
 pub(crate) fn run(options: IntakeOptions) -> anyhow::Result<()> {
-    process::start_log(&options.log.log)?;
+    starting::log(&options.log.log)?;
     let settings = IntakeSettings::check(options)?;
     let public = process::listen(settings.listen, "--listen")?;
     let admin = process::listen(settings.admin_listen, "--admin-listen")?;

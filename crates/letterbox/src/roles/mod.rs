@@ -2,7 +2,7 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `process` | what every role does: log, listen, drop root's rights, run, stop |
+//! | `process` | what every role does: listen, drop root's rights, run, stop |
 //! | `same_body` | keys and database of one installation |
 //! | `web_role` | what both web roles do: catalogue copy, shipping, pages |
 //! | `intake`, `unsubscribe`, `deliver` | the roles |

@@ -1,4 +1,4 @@
-//! What every role does: log, listen, drop root's rights, run, stop.
+//! What every role does: listen, drop root's rights, run, stop.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -7,40 +7,22 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use service_runtime::Shutdown;
 use service_runtime::admin::{self, Checks};
-use service_runtime::logs::LogSettings;
 use service_runtime::metrics_page::{self, MetricsPage};
-use service_runtime::{ServerLimits, Shutdown, access_log, http_server};
 
 use crate::data_folder::DataFolder;
 use crate::failure::SettingsError;
-use crate::unprivileged;
+use crate::{starting, unprivileged};
 
 /// A port of this machine that others do not reach.
 pub(super) const fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
-/// Sets up the log.
-pub(super) fn start_log(filter: &str) -> Result<(), SettingsError> {
-    let log = LogSettings {
-        filter: filter.to_owned(),
-        ..Default::default()
-    };
-    service_runtime::logs::init(&log).map_err(|error| SettingsError::new(format!("--log: {error}")))
-}
-
-/// Takes a port before root's rights are dropped and before anything slow happens.
+/// Takes a port of a role, before root's rights are dropped.
 pub(super) fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).map_err(|error| {
-        SettingsError::new(format!(
-            "{option} {address}: {error}: stop what uses the address, or give another one"
-        ))
-    })?;
-    listener
-        .set_nonblocking(true)
-        .context("the listener cannot be used")?;
-    Ok(listener)
+    starting::listen(address, option, "another one")
 }
 
 /// Becomes the owner of the role's folder, or the system user `letterbox` where root starts it for
@@ -137,14 +119,7 @@ impl Process {
     /// Serves public pages.
     pub(super) fn serve(&self, listener: TcpListener, router: Router) -> anyhow::Result<()> {
         let address = listener.local_addr().context("the listener is gone")?;
-        let listener =
-            tokio::net::TcpListener::from_std(listener).context("the listener cannot be used")?;
-        http_server::serve(
-            listener,
-            access_log::logged(router),
-            ServerLimits::default(),
-            &self.shutdown,
-        );
+        starting::serve(listener, router, &self.shutdown)?;
         tracing::info!(%address, "listening");
         Ok(())
     }

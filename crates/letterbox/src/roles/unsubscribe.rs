@@ -12,8 +12,7 @@ use super::process::{self, Process, Stop};
 use super::web_role::{self, Backends};
 use crate::cli::UnsubscribeOptions;
 use crate::keys::role_folders::{self, UnsubscribeKeys};
-use crate::settings::{broker, database};
-use crate::{open_spool, public_pages};
+use crate::{open_spool, public_pages, starting};
 
 const ADMIN: SocketAddr = process::loopback(9102);
 
@@ -34,24 +33,17 @@ impl UnsubscribeSettings {
         Ok(Self {
             listen: options.listen,
             admin_listen: options.admin.admin_listen.unwrap_or(ADMIN),
-            backends: Backends {
-                body_id: keys.body_id,
-                database: database::check(&options.database, web_role::CONNECTIONS)?,
-                broker: broker::check(&options.broker)?,
-            },
+            backends: Backends::check(keys.body_id, &options.database, &options.broker)?,
             keys,
             data: options.data,
-            stop: Stop {
-                notice: options.stop.notice(),
-                grace: web_role::GRACE,
-            },
+            stop: web_role::stop(&options.stop),
         })
     }
 }
 
 /// Runs until a signal.
 pub(crate) fn run(options: UnsubscribeOptions) -> anyhow::Result<()> {
-    process::start_log(&options.log.log)?;
+    starting::log(&options.log.log)?;
     let settings = UnsubscribeSettings::check(options)?;
     let public = process::listen(settings.listen, "--listen")?;
     let admin = process::listen(settings.admin_listen, "--admin-listen")?;

@@ -11,21 +11,50 @@ use shipper::{CatalogueCopy, Route, Shipper};
 use spool::Spool;
 use store::{ConnectSettings, Database};
 
-use super::process::Process;
+use super::process::{Process, Stop};
 use super::same_body;
+use crate::cli::{BrokerOptions, DatabaseOptions, StopOption};
 use crate::data_folder::DataFolder;
+use crate::failure::SettingsError;
+use crate::settings::{broker, database};
 
 /// The heartbeat, a batch, the catalogue.
-pub(super) const CONNECTIONS: u32 = 3;
+const CONNECTIONS: u32 = 3;
 /// For open requests; what is in the spool is safe.
-pub(super) const GRACE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(30);
 
 /// The servers behind a web role; it works while all of them are down.
 pub(super) struct Backends {
     /// Whose database it has to be.
-    pub(super) body_id: BodyId,
-    pub(super) database: ConnectSettings,
-    pub(super) broker: Option<BrokerSettings>,
+    body_id: BodyId,
+    database: ConnectSettings,
+    broker: Option<BrokerSettings>,
+}
+
+impl Backends {
+    /// The servers of these options.
+    ///
+    /// # Errors
+    /// The setting to change, and how.
+    pub(super) fn check(
+        body_id: BodyId,
+        database: &DatabaseOptions,
+        broker: &BrokerOptions,
+    ) -> Result<Self, SettingsError> {
+        Ok(Self {
+            body_id,
+            database: database::check(database, CONNECTIONS)?,
+            broker: broker::check(broker)?,
+        })
+    }
+}
+
+/// How a web role stops.
+pub(super) fn stop(options: &StopOption) -> Stop {
+    Stop {
+        notice: options.notice(),
+        grace: GRACE,
+    }
 }
 
 /// The role's copy of the catalogue, from its own disk first.

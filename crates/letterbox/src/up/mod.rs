@@ -16,8 +16,6 @@ mod private_postgres;
 mod settings;
 mod summary;
 
-use std::net::TcpListener;
-
 use anyhow::Context;
 use service_runtime::OsEntropy;
 
@@ -27,20 +25,14 @@ pub(crate) use summary::line as print_line;
 
 use crate::cli::UpOptions;
 use crate::data_folder::DataFolder;
-use crate::failure::SettingsError;
 use crate::keys::masters;
-use crate::unprivileged;
+use crate::{starting, unprivileged};
 
 /// Runs until a signal. Nothing is created or bound before all settings are checked.
 pub(crate) fn run(options: UpOptions) -> anyhow::Result<()> {
     let data = DataFolder::at(&options.data.folder())?;
     let settings = settings::check(options)?;
-    let log = service_runtime::logs::LogSettings {
-        filter: settings.log.clone(),
-        ..Default::default()
-    };
-    service_runtime::logs::init(&log)
-        .map_err(|error| SettingsError::new(format!("--log: {error}")))?;
+    starting::log(&settings.log)?;
 
     let running_as = unprivileged::become_server_user(&data)?;
     data.create()?;
@@ -48,7 +40,8 @@ pub(crate) fn run(options: UpOptions) -> anyhow::Result<()> {
     std::env::set_current_dir(data.root())
         .with_context(|| format!("cannot enter {}", data.root().display()))?;
     let _lock = data.lock()?;
-    let listener = listen(&settings)?;
+    let instead = "another one, 127.0.0.1:8081 say";
+    let listener = starting::listen(settings.listen, "--listen", instead)?;
     let made = masters::create_if_absent(&data.keys(), &OsEntropy)?;
     let keys = masters::read(&data.keys())?;
     examples::write_files(&data.examples())?;
@@ -69,18 +62,4 @@ pub(crate) fn run(options: UpOptions) -> anyhow::Result<()> {
         .build()
         .context("the runtime does not start")?;
     runtime.block_on(parts::run(settings, data, keys, listener))
-}
-
-/// Takes the port before anything slow happens, so that a wrong one is told at once.
-fn listen(settings: &settings::UpSettings) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(settings.listen).map_err(|error| {
-        SettingsError::new(format!(
-            "--listen {}: {error}: stop what uses the address, or give another one, 127.0.0.1:8081 say",
-            settings.listen
-        ))
-    })?;
-    listener
-        .set_nonblocking(true)
-        .context("the listener cannot be used")?;
-    Ok(listener)
 }

@@ -13,9 +13,7 @@ use domain::{BodyId, Clock};
 use mail::Transport;
 use service_runtime::admin::Check;
 use service_runtime::metrics_page::{self, MetricsPage};
-use service_runtime::{
-    OsEntropy, ServerLimits, Shutdown, SystemClock, access_log, admin, http_server, loopback,
-};
+use service_runtime::{OsEntropy, Shutdown, SystemClock, admin, loopback};
 use shipper::{CatalogueCopy, Route, Shipper};
 use spool::Spool;
 use store::{ConnectSettings, Database, Host, Tls};
@@ -26,7 +24,7 @@ use super::{examples, summary};
 use crate::data_folder::DataFolder;
 use crate::keys::Masters;
 use crate::keys::role_folders::{IntakeKeys, UnsubscribeKeys};
-use crate::{caught_mail_page, open_spool, operate, public_pages};
+use crate::{caught_mail_page, open_spool, operate, public_pages, starting};
 
 /// Of the private server's 40 connections; the rest is for operator commands.
 const CONNECTIONS: u32 = 24;
@@ -122,14 +120,7 @@ async fn serve(
 
     let private = admin::router(metrics, checks, shutdown);
     let router = with_private_pages(settings, data, &catalogue, public, private);
-    let listener =
-        tokio::net::TcpListener::from_std(listener).context("the listener cannot be used")?;
-    http_server::serve(
-        listener,
-        access_log::logged(router),
-        ServerLimits::default(),
-        shutdown,
-    );
+    starting::serve(listener, router, shutdown)?;
     summary::ready(
         settings,
         data,
