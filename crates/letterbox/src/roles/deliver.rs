@@ -90,13 +90,21 @@ pub(crate) fn run(options: DeliverOptions) -> anyhow::Result<()> {
     };
     Process::run("deliver", stop, async |process| {
         let database = Database::connect_later(&settings.database);
-        let (transport, for_operators) = open_outlet(settings.outlet, &data, &database, process)?;
+        let (transport, caught) = open_outlet(settings.outlet, &data)?;
+        let for_operators = caught.as_ref().map_or_else(Router::new, caught_mail_pages);
         let waiting = || Err("the database has not answered yet".to_owned());
         let checks = Checks::from(vec![Check::new("database", waiting)]);
         process.serve_admin(admin, checks.clone(), for_operators)?;
         let (body_id, failure) = (settings.keys.body_id, &process.failure);
         if !same_body::confirm(&database, body_id, failure, &process.shutdown).await {
             return Ok(());
+        }
+        // Only now: the copy of another body's newsletters would outlive this process.
+        if let Some(Caught { catalogue, .. }) = caught {
+            process.shutdown.spawn(
+                "catalogue",
+                catalogue.keep_fresh(database.catalogue(), process.shutdown.clone()),
+            );
         }
         let broker = settings
             .broker
@@ -121,17 +129,22 @@ pub(crate) fn run(options: DeliverOptions) -> anyhow::Result<()> {
     })
 }
 
-/// Where mail goes, and the pages for operators that come with it.
+/// Mail that stays on this machine.
+struct Caught {
+    folder: PathBuf,
+    /// For the names on its pages.
+    catalogue: CatalogueCopy,
+}
+
+/// Where mail goes, and what is caught of it.
 fn open_outlet(
     outlet: Outlet,
     data: &DataFolder,
-    database: &Database,
-    process: &Process,
-) -> anyhow::Result<(Transport, Router)> {
+) -> Result<(Transport, Option<Caught>), SettingsError> {
     match outlet {
         Outlet::Relay(relay) => {
             tracing::info!(relay = relay.described, "mail goes to the relay");
-            Ok((relay.transport, Router::new()))
+            Ok((relay.transport, None))
         }
         Outlet::Caught(folder) => {
             tracing::warn!(folder = %folder.display(), "mail is caught: none leaves this machine");
@@ -143,16 +156,15 @@ fn open_outlet(
                 ))
             })?;
             let catalogue = CatalogueCopy::load(data.catalogue());
-            process.shutdown.spawn(
-                "catalogue",
-                catalogue
-                    .clone()
-                    .keep_fresh(database.catalogue(), process.shutdown.clone()),
-            );
-            let pages = caught_mail_page::router(folder, catalogue).merge(page_frame::styles());
-            Ok((transport, loopback::only(pages)))
+            Ok((transport, Some(Caught { folder, catalogue })))
         }
     }
+}
+
+/// To read it, for this machine only.
+fn caught_mail_pages(caught: &Caught) -> Router {
+    let pages = caught_mail_page::router(caught.folder.clone(), caught.catalogue.clone());
+    loopback::only(pages.merge(page_frame::styles()))
 }
 
 fn explained(error: delivery::StartError) -> anyhow::Error {
