@@ -75,6 +75,14 @@ pub struct Keys {
     pub join: LinkKeys,
 }
 
+/// Connections to the relay for issues, where nobody says otherwise.
+const CONNECTIONS: usize = 10;
+/// Recipients in a claim, where nobody says otherwise.
+const WINDOW: u16 = 100;
+/// Sealed addresses opened in a second at most, where nobody says otherwise: several times what a worker
+/// can send, and far less than somebody would want who copies a list.
+const OPENS_PER_SECOND: u32 = 20_000;
+
 /// How a worker works.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -84,6 +92,25 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// Connections to the relay for issues; confirmations have one of their own besides. At least 1.
     pub connections: usize,
+    /// Recipients that are claimed at once, at most: so many are in doubt for each chunk in hand should
+    /// the journal be lost. At least 1.
+    pub window: u16,
+    /// Sealed addresses that are opened in a second, at most.
+    pub opens_per_second: u32,
+}
+
+impl Settings {
+    /// The usual ones, for these pages and this folder.
+    #[must_use]
+    pub const fn new(base_url: String, state_dir: PathBuf) -> Self {
+        Self {
+            base_url,
+            state_dir,
+            connections: CONNECTIONS,
+            window: WINDOW,
+            opens_per_second: OPENS_PER_SECOND,
+        }
+    }
 }
 
 /// Why a worker does not start.

@@ -17,8 +17,6 @@ use super::{AFTER_FAILURE, IssueInHand, REASONS_LAST, Sender};
 use crate::journal::Attempt;
 use crate::work_source::WorkSource;
 
-/// The claim window: so many rows are in doubt at most if the journal is lost.
-const WINDOW: u16 = 32;
 /// A result waits this long for company, at most.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// While bulk may not go, it is asked again after this.
@@ -145,7 +143,12 @@ impl ChunkSender {
         }
         let looked_at = Instant::now();
         let now = self.sender.clock.now();
-        let claim = match self.sender.deliveries.claim(chunk, WINDOW, now).await {
+        let claim = match self
+            .sender
+            .deliveries
+            .claim(chunk, self.sender.window, now)
+            .await
+        {
             Ok(claim) => claim,
             Err(error) => {
                 complain(&error, "no recipient can be claimed", &self.shutdown).await;

@@ -53,6 +53,8 @@ pub(crate) struct Sender {
     pub(crate) keys: Arc<Keys>,
     pub(crate) transport: Transport,
     pub(crate) base_url: String,
+    /// The claim window: so many rows of a chunk are in doubt at most if the journal is lost.
+    pub(crate) window: u16,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) journal: Journal,

@@ -284,9 +284,12 @@ impl House {
 
     pub(super) fn settings(&self, folder: &str) -> Settings {
         Settings {
-            base_url: "https://news.council.example".into(),
-            state_dir: self.folder.path().join(folder),
             connections: 3,
+            window: 32,
+            ..Settings::new(
+                "https://news.council.example".into(),
+                self.folder.path().join(folder),
+            )
         }
     }
 

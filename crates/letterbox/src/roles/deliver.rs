@@ -110,9 +110,8 @@ pub(crate) fn run(options: DeliverOptions) -> anyhow::Result<()> {
             .broker
             .map(|broker| Broker::new(broker, "deliver", Arc::new(OsEntropy)));
         let worker = delivery::Settings {
-            base_url: settings.base_url,
-            state_dir: data.root().to_owned(),
             connections: usize::from(settings.connections),
+            ..delivery::Settings::new(settings.base_url, data.root().to_owned())
         };
         let started = delivery::run(
             &database,

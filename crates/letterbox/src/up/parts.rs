@@ -202,9 +202,8 @@ fn start_delivery(
         ),
     };
     let worker = delivery::Settings {
-        base_url: settings.base_url.clone(),
-        state_dir: data.state(),
         connections: usize::from(settings.connections),
+        ..delivery::Settings::new(settings.base_url.clone(), data.state())
     };
     delivery::run(
         database,
