@@ -103,6 +103,8 @@ impl HintFeed {
                 }
             }
             if number > 0 {
+                #[cfg(feature = "failpoints")]
+                fail::fail_point!("P4", |_| std::process::abort());
                 self.wake(number);
                 tokio::select! {
                     _ = looked.wait_for(|last| last.is_some_and(|began| began >= came)) => {}
@@ -122,6 +124,8 @@ impl HintFeed {
                 .put_back(queue, publisher, link, &self.hints.link, &shutdown)
                 .await
             {
+                #[cfg(feature = "failpoints")]
+                fail::fail_point!("P13", |_| std::process::abort());
                 batch.settle(&dead).await;
             }
         }

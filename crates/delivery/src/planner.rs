@@ -12,7 +12,12 @@ const AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// Plans until the process stops.
 pub(crate) async fn run(fan_out: &FanOut, clock: &dyn Clock, shutdown: &Shutdown) {
     while !shutdown.is_stopping() {
-        match fan_out.step(clock.now()).await {
+        let step = fan_out.step(clock.now()).await;
+        #[cfg(feature = "failpoints")]
+        if matches!(step, Ok(FanOutStep::Added(..) | FanOutStep::Complete(..))) {
+            fail::fail_point!("P1", |_| std::process::abort());
+        }
+        match step {
             Ok(FanOutStep::Added(..)) => {}
             Ok(FanOutStep::Complete(issue, _)) => {
                 tracing::info!(issue = issue.0, "the audience is complete: sending");

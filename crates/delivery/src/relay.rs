@@ -86,6 +86,8 @@ impl Relay {
             let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
             let messages = rows.into_iter().map(message).collect();
             if self.publisher.publish(queue, messages).await.is_ok() {
+                #[cfg(feature = "failpoints")]
+                fail::fail_point!("P3", |_| std::process::abort());
                 self.outbox.done(&ids).await?;
             } else {
                 step = Step::NotTaken;

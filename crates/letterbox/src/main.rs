@@ -54,6 +54,9 @@ fn main() -> ExitCode {
     // the kernel from piping one to a handler.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = set_dumpable(false);
+    // `FAILPOINTS=P8=return` and the like: only in what tests build.
+    #[cfg(feature = "failpoints")]
+    let _fail_points = fail::FailScenario::setup();
     match settings::secret::refuse_on_command_line(&matches)
         .map_err(anyhow::Error::from)
         .and_then(|()| run(cli.command))

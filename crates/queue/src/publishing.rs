@@ -203,6 +203,8 @@ async fn send(channel: &Channel, calls: &[Call], fate: &mut Fate) -> lapin::Resu
                 .collect(),
         )
         .await;
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("P2", |_| std::process::abort());
         // Each confirm by itself: `wait_for_confirms` waits for the last one only, and hears no "no".
         for (nth, confirm) in written.into_iter().enumerate() {
             let confirmation = confirm?.await?;

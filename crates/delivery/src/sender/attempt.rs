@@ -97,15 +97,19 @@ async fn try_once(
     };
     let before_data = || unless_cut(may_go_on(sender, ready, looked_at));
     let before_dot = || {
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("P7", |_| std::process::abort());
         let go =
             unless_cut(may_go_on(sender, ready, looked_at).and_then(|()| write_dot(sender, ready)));
         dotted.store(go, Ordering::SeqCst);
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("P8", |_| std::process::abort());
         go
     };
     let begin = Instant::now();
     let outcome = {
         let sending =
-            connection.send_unless_stopped(&envelope, &ready.message, before_data, before_dot);
+            connection.send_unless_stopped(&envelope, &ready.text, before_data, before_dot);
         tokio::pin!(sending);
         tokio::select! {
             biased;
@@ -183,6 +187,8 @@ fn settle(sender: &Sender, ready: &Ready, outcome: &Outcome) -> AttemptResult {
         Outcome::InDoubt => {}
         _ => sender.breaker.succeeded(),
     }
+    #[cfg(feature = "failpoints")]
+    fail::fail_point!("P10", |_| std::process::abort());
     let reply = reply_of(outcome);
     let result = AttemptResult {
         state: decision.state,

@@ -87,11 +87,15 @@ impl ChunkSender {
 
     async fn work(&mut self, chunk: OwnedChunk) {
         self.sender.take_in_hand(&chunk);
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("P5", |_| std::process::abort());
         match self.issue(chunk.issue).await {
             Ok(Some(issue)) => while let Round::More = self.round(&chunk, &issue).await {},
             Ok(None) => {}
             Err(error) => complain(&error, "an issue cannot be read", &self.shutdown).await,
         }
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("P12", |_| std::process::abort());
         let chunks = &self.sender.chunks;
         insist("chunk", &self.shutdown, || chunks.close(&chunk)).await;
         self.sender.put_down(&chunk);
@@ -156,6 +160,8 @@ impl ChunkSender {
                 return Round::Over;
             }
         };
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("P6", |_| std::process::abort());
         count(MailKind::Issue, DeliveryState::Suppressed, claim.suppressed);
         if claim.deliveries.is_empty() {
             return if claim.suppressed > 0 {
@@ -320,6 +326,8 @@ impl ChunkSender {
         let sender = &self.sender;
         let (deliveries, worker, clock) = (&sender.deliveries, sender.worker, &sender.clock);
         let (results, released) = (&tray.results, &tray.released);
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("P11", |_| std::process::abort());
         let written = insist("results", &self.shutdown, || async {
             deliveries.flush(worker, results, clock.now()).await?;
             if released.is_empty() {
