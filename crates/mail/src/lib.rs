@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `compose/` | one file a mail: confirmation, "you already get this", issue; `message` is the MIME around them, `words` the English and Welsh |
 //! | `../templates/` | the text and HTML of each mail, compiled; `style.css` goes onto the elements |
+//! | `dkim/` | signatures in front of a message |
 //! | `transport` | a relay or a folder, behind one type |
 //! | `smtp/` | our own client: `settings`, `session` (banner to login), `exchange` (one message), `replies`, `stage`, `dot_stuffing`, `tls` |
 //! | `caught` | mail kept as files, for trying Letterbox out |
@@ -16,6 +17,7 @@
 
 mod caught;
 mod compose;
+mod dkim;
 mod smtp;
 mod transport;
 
@@ -24,5 +26,6 @@ pub use compose::{
     AlreadyHeld, AlreadySubscribedMail, ConfirmationMail, IssueMail, IssueTemplate, MAX_HTML_BYTES,
     MailError, Recipient, already_subscribed, confirmation,
 };
+pub use dkim::{DkimAlgorithm, DkimKey, DkimKeyError, DkimSigner, SignError};
 pub use smtp::{Credentials, Patience, Security, SettingsError, SmtpSettings};
 pub use transport::{Connection, Envelope, Transport};
