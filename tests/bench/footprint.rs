@@ -1,14 +1,14 @@
 //! What `letterbox intake` takes: memory under the load of 256 connections, and time from the start of
 //! its process to its first 200.
 
-use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use support::{RoleProcess, Roles, RolesPlan};
 
 use crate::sign_up::post;
+use crate::usage::peak_memory;
 use crate::{ROUNDS, table, yard};
 
 const CONNECTIONS: usize = 256;
@@ -29,7 +29,7 @@ pub(crate) fn run() -> Result<()> {
         starts.push(start(intake)?);
         intake.wait_ready()?;
         post(intake, CONNECTIONS, round)?;
-        peaks.push(peak_memory(intake)?);
+        peaks.push(peak_memory(intake.pid()?)?);
     }
     let (peak, start) = (table::median(peaks.clone()), table::median(starts.clone()));
     let judged = if peak <= TARGET_MIB {
@@ -59,15 +59,4 @@ fn start(intake: &mut RoleProcess) -> Result<f64> {
         sleep(Duration::from_millis(1));
     }
     Ok(began.elapsed().as_secs_f64() * 1000.0)
-}
-
-/// The most that was resident so far, in MiB.
-fn peak_memory(role: &RoleProcess) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", role.pid()?))?;
-    let kibibytes = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .and_then(|line| line.split_whitespace().next())
-        .context("no VmHWM")?;
-    Ok(kibibytes.parse::<f64>()? / 1024.0)
 }

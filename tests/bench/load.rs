@@ -45,7 +45,7 @@ struct Shared<F> {
 
 impl Load {
     /// Sends requests for the time and gives how many were answered in it. `write_request` writes the
-    /// next one into an empty buffer.
+    /// next one into an empty buffer; where it writes nothing, that connection is done.
     pub(crate) fn run(self, write_request: impl FnMut(&mut Vec<u8>) + 'static) -> Result<Sample> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -91,7 +91,7 @@ async fn one_connection<F: FnMut(&mut Vec<u8>)>(
         request.clear();
         (shared.write_request.borrow_mut())(&mut request);
         let began = Instant::now();
-        if began >= shared.until {
+        if began >= shared.until || request.is_empty() {
             return Ok(());
         }
         let exchange = async {

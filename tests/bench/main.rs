@@ -5,6 +5,9 @@
 //! | --- | --- |
 //! | `sign_up`, `unsubscribe` | the web roles over HTTP |
 //! | `registrar` | from the requests queue to committed rows |
+//! | `delivery`, `audience` | an issue from the queue to a relay; who it goes to |
+//! | `postfix` | the relay, and the client that we are compared with |
+//! | `usage` | core time and memory of processes |
 //! | `footprint` | memory at 256 connections, start to first 200 |
 //! | `yard`, `yard/*.sql` | the yardsticks: PostgreSQL alone, by pgbench |
 //! | `load` | the load generator |
@@ -16,14 +19,18 @@
 //! each of three rounds lets pgbench and the [`load::Load`] run one after the other. `table` prints
 //! every round, the medians and the ratio beside its target.
 
+mod audience;
+mod delivery;
 mod footprint;
 mod load;
 mod machine;
+mod postfix;
 mod registrar;
 mod requests;
 mod sign_up;
 mod table;
 mod unsubscribe;
+mod usage;
 mod yard;
 
 use std::time::Duration;
@@ -38,10 +45,11 @@ const TIME: Duration = Duration::from_secs(5);
 
 type Bench = fn() -> Result<()>;
 
-const BENCHES: [(&str, Bench); 4] = [
+const BENCHES: [(&str, Bench); 5] = [
     ("sign_up", sign_up::run),
     ("unsubscribe", unsubscribe::run),
     ("registrar", registrar::run),
+    ("delivery", delivery::run),
     ("footprint", footprint::run),
 ];
 

@@ -1,11 +1,11 @@
-//! What the load sends: sign-ups as a browser's form sends them, and one-click unsubscribes as a mail
-//! program does. Links are made from the key folder by the format alone, with no code of Letterbox.
+//! What the load sends: sign-ups and confirmations as a browser's form sends them, and one-click
+//! unsubscribes as a mail program does. Links are made from the key folder by the format alone, with no code of Letterbox.
 
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -61,8 +61,7 @@ impl SignUps {
 
 /// Unsubscribes of one subscription after another.
 pub(crate) struct Unsubscribes {
-    key: [u8; 32],
-    kid: u16,
+    key: LinkKey,
     host: String,
     next: u128,
 }
@@ -70,15 +69,8 @@ pub(crate) struct Unsubscribes {
 impl Unsubscribes {
     /// With the link key in the folder of keys that the role was given.
     pub(crate) fn at(role: &RoleProcess, keys: &Path) -> Result<Self> {
-        let kid = 1;
-        let hexadecimal = fs::read_to_string(keys.join(format!("link-leave-{kid}.key")))?;
-        let key = HEXLOWER.decode(hexadecimal.trim().as_bytes())?;
-        let Ok(key) = key.try_into() else {
-            anyhow::bail!("a link key has 32 bytes");
-        };
         Ok(Self {
-            key,
-            kid,
+            key: LinkKey::read(keys, "leave")?,
             host: format!("127.0.0.1:{}", role.port()),
             next: 0,
         })
@@ -86,19 +78,73 @@ impl Unsubscribes {
 
     pub(crate) fn write_next(&mut self, request: &mut Vec<u8>) {
         self.next += 1;
-        let place = format!("/u/{}?n={NEWSLETTER}", self.link(self.next));
+        let token = self.key.link(UNSUBSCRIBE, &self.next.to_be_bytes(), 1);
+        let place = format!("/u/{token}?n={NEWSLETTER}");
         write_post(request, &self.host, &place, b"List-Unsubscribe=One-Click");
     }
+}
 
-    /// `FORMATS.md`, Link tokens: version, purpose 1 (unsubscribe), kid, subject, issue, and 16 bytes of
-    /// HMAC-SHA-256.
-    fn link(&self, subscription: u128) -> String {
-        let mut bytes = vec![1, 1];
-        bytes.extend(self.kid.to_be_bytes());
-        bytes.extend(subscription.to_be_bytes());
-        bytes.extend(1_u32.to_be_bytes());
+/// The button behind one confirm link after another.
+pub(crate) struct Confirms {
+    key: LinkKey,
+    host: String,
+    boxes: std::vec::IntoIter<Vec<u8>>,
+    expiry: u32,
+}
+
+impl Confirms {
+    /// Of these sign-ups, with the link key in the folder of keys that the role was given; `expiry` in
+    /// minutes since 1970.
+    pub(crate) fn at(
+        role: &RoleProcess,
+        keys: &Path,
+        boxes: Vec<Vec<u8>>,
+        expiry: u32,
+    ) -> Result<Self> {
+        Ok(Self {
+            key: LinkKey::read(keys, "join")?,
+            host: format!("127.0.0.1:{}", role.port()),
+            boxes: boxes.into_iter(),
+            expiry,
+        })
+    }
+
+    pub(crate) fn write_next(&mut self, request: &mut Vec<u8>) {
+        if let Some(sign_up) = self.boxes.next() {
+            let token = self.key.link(CONFIRM, &sign_up, self.expiry);
+            let place = format!("/confirm/{token}?n={NEWSLETTER}");
+            write_post(request, &self.host, &place, b"button=confirm");
+        }
+    }
+}
+
+const UNSUBSCRIBE: u8 = 1;
+const CONFIRM: u8 = 3;
+
+/// Makes links by the format alone.
+struct LinkKey([u8; 32]);
+
+impl LinkKey {
+    const KID: u16 = 1;
+
+    fn read(keys: &Path, class: &str) -> Result<Self> {
+        let name = format!("link-{class}-{}.key", Self::KID);
+        let hexadecimal = fs::read_to_string(keys.join(name))?;
+        let key = HEXLOWER.decode(hexadecimal.trim().as_bytes())?;
+        match key.try_into() {
+            Ok(key) => Ok(Self(key)),
+            Err(_) => bail!("a link key has 32 bytes"),
+        }
+    }
+
+    /// `FORMATS.md`, Link tokens: version, purpose, kid, subject, aux, and 16 bytes of HMAC-SHA-256.
+    fn link(&self, purpose: u8, subject: &[u8], aux: u32) -> String {
+        let mut bytes = vec![1, purpose];
+        bytes.extend(Self::KID.to_be_bytes());
+        bytes.extend(subject);
+        bytes.extend(aux.to_be_bytes());
         let mut tag =
-            Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
+            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         tag.update(b"letterbox/link/v1\0");
         tag.update(&bytes);
         bytes.extend(&tag.finalize().into_bytes()[..16]);
