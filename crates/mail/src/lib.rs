@@ -6,14 +6,14 @@
 //! | `../templates/` | the text and HTML of each mail, compiled; `style.css` goes onto the elements |
 //! | `dkim/` | signatures in front of a message |
 //! | `transport` | a relay or a folder, behind one type |
-//! | `smtp/` | our own client: `settings`, `session` (banner to login), `exchange` (one message), `replies`, `stage`, `dot_stuffing`, `tls` |
+//! | `smtp/` | our own client: `settings`, `session` (banner to login), `connection` (one message after another), `exchange` (one message), `replies`, `stage`, `wire_text`, `tls` |
 //! | `caught` | mail kept as files, for trying Letterbox out |
 //!
 //! A walk: the sender builds an [`IssueTemplate`] once an issue and language, and
 //! [`IssueTemplate::render`]s it for a recipient, which puts in their unsubscribe link and headers.
-//! It takes a [`Connection`] from [`Transport::connect`] and calls [`Connection::send`]; `smtp`
-//! says `MAIL`, `RCPT`, `DATA`, writes the text, asks the caller's `before_dot` for the last time,
-//! and only then writes the dot. What the relay answered comes back as a [`domain::Outcome`].
+//! It makes a [`WireText`] of it, takes a [`Connection`] from [`Transport::connect`] and calls
+//! [`Connection::send`]; `smtp` says `MAIL`, `RCPT`, `DATA`, writes the text, asks the caller's
+//! `before_dot` for the last time, and only then writes the dot. What the relay answered comes back as a [`domain::Outcome`].
 
 mod caught;
 mod compose;
@@ -27,5 +27,5 @@ pub use compose::{
     MailError, Recipient, already_subscribed, confirmation,
 };
 pub use dkim::{DkimAlgorithm, DkimKey, DkimKeyError, DkimSigner, SignError};
-pub use smtp::{Credentials, Patience, Security, SettingsError, SmtpSettings};
+pub use smtp::{Credentials, Patience, Security, SettingsError, SmtpSettings, WireText};
 pub use transport::{Connection, Envelope, Transport};

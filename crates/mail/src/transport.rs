@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::{EmailAddress, Outcome};
 
 use crate::caught::{CaughtError, CaughtFolder};
-use crate::smtp::{SettingsError, SmtpConnection, SmtpRelay, SmtpSettings};
+use crate::smtp::{SettingsError, SmtpConnection, SmtpRelay, SmtpSettings, WireText};
 
 /// The envelope of one message to one recipient (`privacy.md` EML-20).
 #[derive(Debug, Clone, Copy)]
@@ -89,40 +89,55 @@ impl Connection {
     pub async fn send(
         &mut self,
         envelope: &Envelope<'_>,
-        message: &[u8],
+        text: &WireText,
         before_dot: impl FnOnce() -> bool + Send,
     ) -> Outcome {
-        self.send_unless_stopped(envelope, message, || true, before_dot)
+        self.send_unless_stopped(envelope, text, || true, before_dot)
             .await
     }
 
-    /// As [`Self::send`], with one look more: `before_data` is called when the relay has taken the
-    /// recipient, however long it took for that. `false` says no `DATA` and keeps the connection
+    /// As [`Self::send`], with one look more: `before_data` is called before `DATA` is said. Where
+    /// the relay takes commands together (`PIPELINING`) that is before `MAIL`, where not it is when the
+    /// recipient was taken, however long that took. `false` says no `DATA` and keeps the connection
     /// ([`Outcome::NotSent`]).
     pub async fn send_unless_stopped(
         &mut self,
         envelope: &Envelope<'_>,
-        message: &[u8],
+        text: &WireText,
         before_data: impl FnOnce() -> bool + Send,
         before_dot: impl FnOnce() -> bool + Send,
     ) -> Outcome {
         match &mut self.0 {
             Line::Smtp(connection) => {
                 connection
-                    .send(envelope, message, before_data, before_dot)
+                    .send(envelope, text, before_data, before_dot)
                     .await
             }
             Line::Caught(_) if !before_data() => Outcome::NotSent("stopped"),
-            Line::Caught(folder) => folder.deliver(envelope, message, before_dot).await,
+            Line::Caught(folder) => {
+                folder
+                    .deliver(envelope, &text.to_message(), before_dot)
+                    .await
+            }
         }
     }
 
-    /// Whether another message may go this way. A connection that is not usable is dropped, and a
-    /// new one taken.
+    /// Whether the connection is in a known state. One that is not was closed already.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         match &self.0 {
             Line::Smtp(connection) => connection.is_usable(),
+            Line::Caught(_) => true,
+        }
+    }
+
+    /// Whether another message may go this way: the connection is usable, was not idle for long, and
+    /// has not carried as many as one may ([`SmtpSettings::messages`]). One that may not is closed, and
+    /// a new one taken.
+    #[must_use]
+    pub fn may_take_more(&self) -> bool {
+        match &self.0 {
+            Line::Smtp(connection) => connection.may_take_more(),
             Line::Caught(_) => true,
         }
     }

@@ -8,7 +8,9 @@ use domain::{
     SubscriptionId, Timestamp,
 };
 use link_token::{Purpose, expiry_aux};
-use mail::{AlreadyHeld, AlreadySubscribedMail, ConfirmationMail, MailError, Recipient};
+use mail::{
+    AlreadyHeld, AlreadySubscribedMail, ConfirmationMail, MailError, Recipient, SignError, WireText,
+};
 use store::{ClaimedDelivery, ClaimedMail, SealedPerson};
 
 use super::{IssueInHand, sending_domain};
@@ -26,7 +28,8 @@ pub(super) struct Ready {
     pub(super) message_id: String,
     pub(super) return_path: String,
     pub(super) address: EmailAddress,
-    pub(super) message: Vec<u8>,
+    /// Ready for the wire: the thread that sends only writes.
+    pub(super) text: WireText,
     pub(super) attempts_before: u16,
     pub(super) created_at: Timestamp,
     pub(super) deadline: Timestamp,
@@ -115,7 +118,7 @@ pub(super) fn delivery(
         message_id,
         return_path: issue.newsletter.sender_address.clone(),
         address,
-        message,
+        text: WireText::new(signed(keys, message, &issue.newsletter)?),
         attempts_before: before(claimed.key.attempt),
         created_at: issue.message_date,
         deadline: issue.deadline,
@@ -180,8 +183,15 @@ pub(super) fn mail(
         kind: claimed.kind,
         subscription,
         subject,
-        return_path: first.sender_address.clone(),
-        message,
+        return_path: return_path(
+            keys,
+            return_path_domain,
+            first,
+            IssueNumber::NONE,
+            &subject,
+            now,
+        ),
+        text: WireText::new(signed(keys, message, first)?),
         attempts_before: before(claimed.key.attempt),
         created_at: claimed.created_at,
         deadline: claimed.deadline,

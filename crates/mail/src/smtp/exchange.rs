@@ -2,95 +2,30 @@
 
 use domain::Outcome;
 
-use super::dot_stuffing::{END, stuffed};
 use super::line::{Fault, Line};
 use super::replies::ServerReply;
 use super::session::Offers;
 use super::settings::Patience;
 use super::stage::{Judgement, Stage};
+use super::wire_text::{END, WireText};
 use crate::Envelope;
 
-/// A connection that takes mail.
-///
-/// The line is taken out for the time of an exchange and put back only after a whole reply in a
-/// known stage. Whatever else happens, a dropped future included, drops it and so closes it
-/// (`reliability.md` 6.3).
-#[derive(Debug)]
-pub(crate) struct SmtpConnection {
-    line: Option<Line>,
-    offers: Offers,
-    patience: Patience,
-    is_fresh: bool,
-}
-
 /// How an exchange ended: `Ok` leaves the connection in a known state.
-type Ended = Result<Outcome, Outcome>;
+pub(super) type Ended = Result<Outcome, Outcome>;
 
-impl SmtpConnection {
-    pub(crate) const fn new(line: Line, offers: Offers, patience: Patience) -> Self {
-        Self {
-            line: Some(line),
-            offers,
-            patience,
-            is_fresh: true,
-        }
-    }
-
-    pub(crate) const fn is_usable(&self) -> bool {
-        self.line.is_some()
-    }
-
-    pub(crate) async fn send(
-        &mut self,
-        envelope: &Envelope<'_>,
-        message: &[u8],
-        before_data: impl FnOnce() -> bool + Send,
-        before_dot: impl FnOnce() -> bool + Send,
-    ) -> Outcome {
-        let Some(mut line) = self.line.take() else {
-            return Outcome::NotSent("closed");
-        };
-        let exchange = Exchange {
-            line: &mut line,
-            offers: self.offers,
-            patience: self.patience,
-            is_fresh: self.is_fresh,
-        };
-        let ended = exchange
-            .run(envelope, message, before_data, before_dot)
-            .await;
-        self.is_fresh = false;
-        match ended {
-            Ok(outcome) => {
-                if line.is_quiet().await {
-                    self.line = Some(line);
-                }
-                outcome
-            }
-            Err(outcome) => outcome,
-        }
-    }
-
-    pub(crate) async fn close(self) {
-        if let Some(mut line) = self.line {
-            // Best effort: the relay closes anyway.
-            let _ = line.ask(b"QUIT\r\n", self.patience.quit).await;
-        }
-    }
-}
-
-struct Exchange<'a> {
-    line: &'a mut Line,
-    offers: Offers,
-    patience: Patience,
-    is_fresh: bool,
+/// One message's worth of a connection.
+pub(super) struct Exchange<'a> {
+    pub(super) line: &'a mut Line,
+    pub(super) offers: Offers,
+    pub(super) patience: Patience,
+    pub(super) is_fresh: bool,
 }
 
 impl Exchange<'_> {
-    async fn run(
+    pub(super) async fn run(
         mut self,
         envelope: &Envelope<'_>,
-        message: &[u8],
+        text: &WireText,
         before_data: impl FnOnce() -> bool + Send,
         before_dot: impl FnOnce() -> bool + Send,
     ) -> Ended {
@@ -104,6 +39,9 @@ impl Exchange<'_> {
         let needs_utf8 = envelope.recipient.needs_smtputf8();
         if needs_utf8 && !self.offers.smtp_utf8 {
             return Ok(Outcome::CannotDeliver("smtputf8"));
+        }
+        if !text.is_seven_bit() && !self.offers.eight_bit {
+            return Ok(Outcome::CannotDeliver("8bitmime"));
         }
         // An idle connection may have been closed, with or without a word (421, 221).
         if !self.line.is_quiet().await {
@@ -134,15 +72,15 @@ impl Exchange<'_> {
         if let Some(ended) = self.ask(Stage::DataCmd, b"DATA\r\n").await {
             return ended;
         }
-        self.text_and_dot(message, before_dot).await
+        self.text_and_dot(text, before_dot).await
     }
 
     async fn text_and_dot(
         &mut self,
-        message: &[u8],
+        text: &WireText,
         before_dot: impl FnOnce() -> bool + Send,
     ) -> Ended {
-        let told = self.line.tell(&stuffed(message), self.patience.write).await;
+        let told = self.line.tell(text.as_bytes(), self.patience.write).await;
         // A relay that speaks now, or is gone, will not take the message.
         if told.is_err() || !self.line.is_quiet().await {
             return Err(Stage::Body.lost());

@@ -2,7 +2,10 @@
 
 use data_encoding::BASE64;
 use domain::Outcome;
-use smtp_proto::{AUTH_LOGIN, AUTH_PLAIN, EXT_AUTH, EXT_SMTP_UTF8, EXT_START_TLS, EhloResponse};
+use smtp_proto::{
+    AUTH_LOGIN, AUTH_PLAIN, EXT_8BIT_MIME, EXT_AUTH, EXT_PIPELINING, EXT_SMTP_UTF8, EXT_START_TLS,
+    EhloResponse,
+};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -25,6 +28,11 @@ pub(crate) struct SmtpRelay {
 pub(crate) struct Offers {
     start_tls: bool,
     login: Option<Login>,
+    /// Commands before the text in one write (RFC 2920).
+    pub(crate) pipelining: bool,
+    /// Bytes over 127 in the text (RFC 6152).
+    pub(crate) eight_bit: bool,
+    /// Addresses and header fields in UTF-8 (RFC 6531).
     pub(crate) smtp_utf8: bool,
 }
 
@@ -74,7 +82,12 @@ impl SmtpRelay {
         if let Some(credentials) = &self.settings.credentials {
             self.log_in(&mut line, offers, credentials).await?;
         }
-        Ok(SmtpConnection::new(line, offers, patience))
+        Ok(SmtpConnection::new(
+            line,
+            offers,
+            patience,
+            self.settings.messages,
+        ))
     }
 
     async fn secure(&self, stream: TcpStream) -> Result<Wire, Outcome> {
@@ -104,6 +117,8 @@ impl SmtpRelay {
             } else {
                 None
             },
+            pipelining: offered(EXT_PIPELINING),
+            eight_bit: offered(EXT_8BIT_MIME),
             smtp_utf8: offered(EXT_SMTP_UTF8),
         })
     }

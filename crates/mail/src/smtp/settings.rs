@@ -48,6 +48,8 @@ pub struct SmtpSettings {
     pub authorities: Option<PathBuf>,
     /// How long each stage may take.
     pub patience: Patience,
+    /// How many messages one connection carries: many relays stop at a hundred.
+    pub messages: u32,
 }
 
 /// How long each stage may take (`reliability.md` 6.3, relay column).
@@ -69,7 +71,11 @@ pub struct Patience {
     pub reset: Duration,
     /// `QUIT`.
     pub quit: Duration,
+    /// How long an open connection may be idle and still be used: less than any relay waits.
+    pub idle: Duration,
 }
+
+const MESSAGES: u32 = 100;
 
 impl Default for Patience {
     fn default() -> Self {
@@ -82,6 +88,7 @@ impl Default for Patience {
             after_dot: Duration::from_mins(10),
             reset: Duration::from_secs(5),
             quit: Duration::from_secs(2),
+            idle: Duration::from_secs(20),
         }
     }
 }
@@ -111,6 +118,9 @@ pub enum SettingsError {
     /// A user name or password that no relay could take.
     #[error("the relay's user name and password may not be empty or contain a NUL")]
     Credentials,
+    /// No message at all on a connection.
+    #[error("a connection to the relay carries at least 1 message")]
+    Messages,
     /// No protection, to another machine.
     #[error("mail to another machine must be protected: only a relay on this machine may be plain")]
     PlainToElsewhere,
@@ -167,6 +177,7 @@ impl SmtpSettings {
             hello_name: "localhost".into(),
             authorities: None,
             patience: Patience::default(),
+            messages: MESSAGES,
         };
         settings.check()?;
         Ok(settings)
@@ -186,6 +197,9 @@ impl SmtpSettings {
         }
         if !is_name(&self.hello_name, "[]:") {
             return Err(SettingsError::HelloName);
+        }
+        if self.messages == 0 {
+            return Err(SettingsError::Messages);
         }
         if self.security == Security::Plain && !is_this_machine(&self.host) {
             return Err(SettingsError::PlainToElsewhere);
@@ -330,6 +344,13 @@ mod tests {
         let mut settings = SmtpSettings::parse("smtp://localhost", None).unwrap();
         settings.host = "mail.example.gov.uk".into();
         assert_eq!(settings.check(), Err(SettingsError::PlainToElsewhere));
+    }
+
+    #[test]
+    fn a_connection_carries_at_least_a_message() {
+        let mut settings = SmtpSettings::parse("smtp://localhost", None).unwrap();
+        settings.messages = 0;
+        assert_eq!(settings.check(), Err(SettingsError::Messages));
     }
 
     #[test]

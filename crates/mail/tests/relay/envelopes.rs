@@ -3,7 +3,7 @@
 use domain::{EmailAddress, Outcome};
 use mail::Envelope;
 
-use crate::faults::{MESSAGE, resident, transport};
+use crate::faults::{resident, text, transport};
 use crate::server::{Relay, Step, say, usual};
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn an_address_in_utf8_needs_a_relay_that_takes_it() {
             return_path: "b-abc@bounces.example.gov.uk",
             recipient: &address,
         };
-        let outcome = connection.send(&envelope, MESSAGE, || true).await;
+        let outcome = connection.send(&envelope, &text(), || true).await;
         assert!(connection.is_usable());
         if is_offered {
             assert_eq!(outcome, Outcome::Accepted);
@@ -53,7 +53,7 @@ async fn no_return_path_can_carry_a_command() {
             return_path,
             recipient: &resident(),
         };
-        let outcome = connection.send(&envelope, MESSAGE, || true).await;
+        let outcome = connection.send(&envelope, &text(), || true).await;
         assert_eq!(outcome, Outcome::CannotDeliver("envelope"), "{return_path}");
     }
     assert_eq!(relay.commands(), ["EHLO localhost"]);

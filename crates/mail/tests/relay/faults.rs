@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::{EmailAddress, Outcome, Reply};
-use mail::{Connection, Envelope, SmtpSettings, Transport};
+use mail::{Connection, Envelope, SmtpSettings, Transport, WireText};
 
 use crate::server::{Act, Relay, Step, say, usual};
 
-pub(crate) const MESSAGE: &[u8] = b"Subject: x\r\n\r\n.dot\r\nlast\r\n";
+const MESSAGE: &[u8] = b"Subject: x\r\n\r\n.dot\r\nlast\r\n";
 const ON_THE_WIRE: &[u8] = b"Subject: x\r\n\r\n..dot\r\nlast\r\n.\r\n";
 
 pub(crate) fn transport(relay: &Relay) -> Transport {
@@ -20,6 +20,10 @@ pub(crate) fn transport(relay: &Relay) -> Transport {
     settings.patience.reset = short;
     settings.patience.after_dot = short;
     Transport::smtp(settings).unwrap()
+}
+
+pub(crate) fn text() -> WireText {
+    WireText::new(MESSAGE.to_vec())
 }
 
 pub(crate) fn resident() -> EmailAddress {
@@ -38,7 +42,7 @@ async fn send_unless(
         return_path: "b-abc@bounces.example.gov.uk",
         recipient: &resident(),
     };
-    connection.send(&envelope, MESSAGE, before_dot).await
+    connection.send(&envelope, &text(), before_dot).await
 }
 
 async fn connect_and_send(relay: &Relay) -> (Outcome, bool) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use domain::{EmailAddress, Outcome};
-use mail::{Credentials, Envelope, Security, SmtpSettings, Transport};
+use mail::{Credentials, Envelope, Security, SmtpSettings, Transport, WireText};
 
 use crate::server::{Act, Relay, Step, say, usual};
 
@@ -34,7 +34,8 @@ async fn send(settings: SmtpSettings) -> Outcome {
         return_path: "b-abc@bounces.example.gov.uk",
         recipient: &EmailAddress::parse("resident@example.org").unwrap(),
     };
-    connection.send(&envelope, b"a\r\n", || true).await
+    let text = WireText::new(b"a\r\n".to_vec());
+    connection.send(&envelope, &text, || true).await
 }
 
 fn offering(lines: &'static str) -> impl FnMut(Step) -> Act + Send + 'static {
