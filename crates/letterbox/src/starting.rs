@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use anyhow::Context;
 use axum::Router;
-use service_runtime::logs::LogSettings;
+use service_runtime::logs::{self, GatheredLines, LogSettings};
 use service_runtime::{ServerLimits, Shutdown, access_log, http_server};
 
 use crate::failure::SettingsError;
@@ -15,7 +15,13 @@ pub(crate) fn log(filter: &str) -> Result<(), SettingsError> {
         filter: filter.to_owned(),
         ..Default::default()
     };
-    service_runtime::logs::init(&log).map_err(|error| SettingsError::new(format!("--log: {error}")))
+    logs::init(&log).map_err(|error| SettingsError::new(format!("--log: {error}")))
+}
+
+/// Lets log lines be written together from here on: after root's rights were dropped, for it starts a
+/// thread. What waits is written when the guard is dropped, so it outlives the runtime.
+pub(crate) fn gather_log_lines() -> anyhow::Result<Option<GatheredLines>> {
+    logs::gather().context("the log has no thread")
 }
 
 /// Takes a port, before anything slow happens, so that a wrong one is told at once; `instead` is what

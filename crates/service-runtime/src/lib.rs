@@ -8,7 +8,7 @@
 //! | `guarded_socket` | a connection that notices a peer which has gone quiet |
 //! | `request_guard` | a request that ends: deadlines, and a panic that becomes a 500 |
 //! | `access_log` | one line and two metrics for each request; no person in either |
-//! | `logs`, `panics` | where log lines go, and which; what is said of a panic |
+//! | `logs`, `log_lines`, `panics` | which lines are logged; how they are written; what is said of a panic |
 //! | `metrics_page`, `process_memory` | the recorder and its text form |
 //! | `admin` | `/metrics`, `/livez`, `/readyz` |
 //! | `loopback` | routes that only this machine may see |
@@ -24,6 +24,7 @@ pub mod admin;
 mod clock;
 mod guarded_socket;
 pub mod http_server;
+mod log_lines;
 pub mod logs;
 pub mod loopback;
 pub mod metrics_page;

@@ -1,6 +1,7 @@
 //! Where log lines go, and which: standard error, filtered by target and level.
 
 use std::io::IsTerminal;
+use std::sync::{Arc, OnceLock};
 
 use tracing::Metadata;
 use tracing_subscriber::filter::{FilterExt, FilterFn, ParseError};
@@ -8,7 +9,12 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
+pub use crate::log_lines::GatheredLines;
+use crate::log_lines::{LogLines, ToLines};
 use crate::panics;
+
+/// The lines of this process, once there is a log.
+static LINES: OnceLock<Arc<LogLines>> = OnceLock::new();
 
 /// The shape of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,9 +67,10 @@ pub enum LogError {
 /// [`LogError`]; never a panic, so that a typing error in a settings file ends with one clear line.
 pub fn init(settings: &LogSettings) -> Result<(), LogError> {
     let filter = filter(&settings.filter)?;
+    let log_lines = LogLines::to(std::io::stderr());
     let layer = fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(ToLines(Arc::clone(&log_lines)));
     match settings.format {
         LogFormat::Text => Registry::default().with(lines(filter, layer)).try_init(),
         LogFormat::Json => Registry::default()
@@ -71,8 +78,22 @@ pub fn init(settings: &LogSettings) -> Result<(), LogError> {
             .try_init(),
     }
     .map_err(|_| LogError::AlreadySetUp)?;
+    let _ = LINES.set(log_lines);
     panics::log_places_only();
     Ok(())
+}
+
+/// Gathers lines of level info and below for a few milliseconds and writes them together, for as long
+/// as the guard lives. A thread does that, so a process drops root's rights first. Nothing without
+/// [`init`].
+///
+/// # Errors
+/// If there is no thread to be had.
+pub fn gather() -> std::io::Result<Option<GatheredLines>> {
+    LINES
+        .get()
+        .map(|lines| Arc::clone(lines).gather())
+        .transpose()
 }
 
 fn lines(

@@ -71,6 +71,7 @@ impl Process {
         stop: Stop,
         start: impl AsyncFnOnce(&Self) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        let _gathered = starting::gather_log_lines()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()

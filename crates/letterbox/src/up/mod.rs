@@ -57,6 +57,7 @@ pub(crate) fn run(options: UpOptions) -> anyhow::Result<()> {
             ""
         }
     ));
+    let _gathered = starting::gather_log_lines()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
