@@ -4,53 +4,61 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
-/// Where a connection is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Between two requests.
-    Idle,
-    /// A head has begun (or, at first, the connection).
-    Head(Instant),
-    /// A request is being answered; its own deadlines count.
-    Answering,
+/// No head has begun.
+const NO_HEAD: u64 = u64::MAX;
+
+/// Where a connection is, shared by its socket, its service and its watch: since when a head has been
+/// coming in, in milliseconds from the connection's first, or [`NO_HEAD`] and whether a request is being
+/// answered, whose own deadlines count then.
+///
+/// A number rather than a channel: each request changes it three times, and must not wake the
+/// connection's task for it.
+struct State {
+    began: Instant,
+    head_since: AtomicU64,
+    answering: AtomicBool,
 }
 
-/// The phase, as the socket and the service tell it.
+/// The state, as the socket and the service tell it.
 #[derive(Clone)]
-pub(crate) struct Phases(Arc<watch::Sender<Phase>>);
+pub(crate) struct Phases(Arc<State>);
 
-/// The phase, as the connection's task watches it.
-pub(crate) struct PhaseWatch(watch::Receiver<Phase>);
+/// The state, as the connection's task watches it.
+pub(crate) struct PhaseWatch(Arc<State>);
 
 impl Phases {
     /// A connection that was accepted now: its first head has begun.
     pub(crate) fn new() -> (Self, PhaseWatch) {
-        let (sender, receiver) = watch::channel(Phase::Head(Instant::now()));
-        (Self(Arc::new(sender)), PhaseWatch(receiver))
+        let state = Arc::new(State {
+            began: Instant::now(),
+            head_since: AtomicU64::new(0),
+            answering: AtomicBool::new(false),
+        });
+        (Self(Arc::clone(&state)), PhaseWatch(state))
     }
 
     /// A request's head is complete; dropped when its answer begins.
     pub(crate) fn answering(&self) -> Answering {
-        self.0.send_replace(Phase::Answering);
+        self.0.answering.store(true, Ordering::Relaxed);
+        self.0.head_since.store(NO_HEAD, Ordering::Relaxed);
         Answering(self.clone())
     }
 
     fn bytes_arrived(&self) {
-        self.0.send_if_modified(|phase| {
-            let begins = *phase == Phase::Idle;
-            if begins {
-                *phase = Phase::Head(Instant::now());
-            }
-            begins
-        });
+        if !self.0.answering.load(Ordering::Relaxed)
+            && self.0.head_since.load(Ordering::Relaxed) == NO_HEAD
+        {
+            let since = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(NO_HEAD - 1);
+            self.0.head_since.store(since, Ordering::Relaxed);
+        }
     }
 }
 
@@ -59,26 +67,31 @@ pub(crate) struct Answering(Phases);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.0.send_replace(Phase::Idle);
+        self.0.0.head_since.store(NO_HEAD, Ordering::Relaxed);
+        self.0.0.answering.store(false, Ordering::Relaxed);
     }
 }
 
 impl PhaseWatch {
-    /// Resolves once a head has taken that long without being complete. Safe to drop and call again.
-    pub(crate) async fn head_took_longer_than(&mut self, limit: Duration) {
+    /// Resolves once a head has taken that long without being complete.
+    ///
+    /// Looks once in `limit` while nothing is amiss: a head that begins between two looks is not late
+    /// before the second.
+    pub(crate) async fn head_took_longer_than(&self, limit: Duration) {
+        let mut next_look = self.0.began + limit;
         loop {
-            let phase = *self.0.borrow_and_update();
-            let has_changed = match phase {
-                Phase::Head(since) => tokio::select! {
-                    () = tokio::time::sleep_until(since + limit) => return,
-                    changed = self.0.changed() => changed,
-                },
-                Phase::Idle | Phase::Answering => self.0.changed().await,
+            tokio::time::sleep_until(next_look).await;
+            let now = Instant::now();
+            next_look = match self.0.head_since.load(Ordering::Relaxed) {
+                NO_HEAD => now + limit,
+                since => {
+                    let late = self.0.began + Duration::from_millis(since) + limit;
+                    if late <= now {
+                        return;
+                    }
+                    late
+                }
             };
-            if has_changed.is_err() {
-                // The socket is gone, and with it the connection that is waited for elsewhere.
-                std::future::pending::<()>().await;
-            }
         }
     }
 }

@@ -153,7 +153,7 @@ impl Server {
     async fn serve_connection(&self, socket: TcpStream, peer: SocketAddr) {
         // Answers are small and written at once: waiting for more would only delay them.
         let _ = socket.set_nodelay(true);
-        let (phases, mut watch) = Phases::new();
+        let (phases, watch) = Phases::new();
         let socket = GuardedSocket::new(socket, phases.clone(), self.limits.stalled_write);
         let service = service_fn(|request| {
             let router = self.router.clone();
@@ -174,15 +174,18 @@ impl Server {
             // A client that closes its sending half after the request still gets its answer.
             .half_close(true)
             .serve_connection(TokioIo::new(socket), service);
-        tokio::pin!(connection);
+        let slow_head = watch.head_took_longer_than(self.limits.head);
+        let (cut_off, stop) = (self.cut_off.cancelled(), self.stop.cancelled());
+        tokio::pin!(connection, slow_head, cut_off, stop);
         let mut is_draining = false;
         loop {
             tokio::select! {
+                biased;
                 // Broken pipes, resets and malformed requests: the peer's business.
                 _ = &mut connection => return,
-                () = watch.head_took_longer_than(self.limits.head) => return,
-                () = self.cut_off.cancelled() => return,
-                () = self.stop.cancelled(), if !is_draining => {
+                () = &mut slow_head => return,
+                () = &mut cut_off => return,
+                () = &mut stop, if !is_draining => {
                     is_draining = true;
                     connection.as_mut().graceful_shutdown();
                 }
