@@ -18,6 +18,7 @@ use domain::{
     Body, BodyId, Channel, Choice, Clock, EmailAddress, Entropy, EventId, KeyId, KeyState,
     Language, LawfulBasis, Newsletter, Request, SignUp, Slug, SpoolId, Words,
 };
+use link_token::return_path::ReturnPathKeys;
 use link_token::{LinkClass, LinkKeys, LinkMaster};
 use queue::{Broker, BrokerSettings, Message, Queue};
 use service_runtime::{OsEntropy, Shutdown, SystemClock};
@@ -112,11 +113,18 @@ impl Bench {
             };
             LinkKeys::derive(class, BODY, &[master])
         };
+        let return_paths = LinkMaster {
+            kid: KeyId(1),
+            bytes: Zeroizing::new([9; 32]),
+            state: KeyState::Current,
+        };
         let keys = Keys {
             opener: Opener::new(BODY, vec![(KeyId(1), pair.secret)]),
             address: AddressKeys::derive(BODY, &[AddressMaster::new(Zeroizing::new([7; 32]))])?,
             leave: links(LinkClass::Leave)?,
             join: links(LinkClass::Join)?,
+            return_paths: ReturnPathKeys::derive(BODY, &[return_paths])?,
+            dkim: None,
         };
         let registrar = Registrar::new(
             &database,

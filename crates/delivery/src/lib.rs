@@ -54,7 +54,8 @@ use std::time::Duration;
 use address_open::{AddressKeys, Opener};
 use domain::{Clock, Entropy};
 use link_token::LinkKeys;
-use mail::Transport;
+use link_token::return_path::ReturnPathKeys;
+use mail::{DkimSigner, Transport};
 use queue::Broker;
 use service_runtime::Shutdown;
 use service_runtime::admin::Check;
@@ -73,6 +74,10 @@ pub struct Keys {
     pub leave: LinkKeys,
     /// Mints confirm links.
     pub join: LinkKeys,
+    /// Mints return paths.
+    pub return_paths: ReturnPathKeys,
+    /// Signs what is sent; without it the relay may.
+    pub dkim: Option<DkimSigner>,
 }
 
 /// Connections to the relay for issues, where nobody says otherwise.
@@ -97,6 +102,9 @@ pub struct Settings {
     pub window: u16,
     /// Sealed addresses that are opened in a second, at most.
     pub opens_per_second: u32,
+    /// Where bounces go: each mail has a return path of its own there (`b-…`). Without it, the
+    /// newsletter's sender address.
+    pub return_path_domain: Option<String>,
 }
 
 impl Settings {
@@ -109,6 +117,7 @@ impl Settings {
             connections: CONNECTIONS,
             window: WINDOW,
             opens_per_second: OPENS_PER_SECOND,
+            return_path_domain: None,
         }
     }
 }

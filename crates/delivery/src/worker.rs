@@ -67,6 +67,7 @@ impl Worker {
             keys,
             transport,
             base_url: settings.base_url,
+            return_path_domain: settings.return_path_domain,
             window: settings.window.max(1),
             clock,
             entropy,

@@ -55,6 +55,20 @@ impl MailKind {
         Self::ALL.into_iter().find(|kind| kind.number() == number)
     }
 
+    /// Whether the link that it ends with stops something by one POST (RFC 8058), so that it stands in
+    /// `List-Unsubscribe` too. Every kind ends with a link; of the others it opens a page.
+    #[must_use]
+    pub const fn has_one_click(self) -> bool {
+        match self {
+            Self::Confirmation | Self::AlreadySubscribed | Self::Issue => true,
+            Self::RightsReply
+            | Self::ChangeOfAddressNotice
+            | Self::BreachNotice
+            | Self::TestSend
+            | Self::Invitation => false,
+        }
+    }
+
     /// Its name in metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -23,8 +23,8 @@ mod transport;
 
 pub use caught::{CaughtError, CaughtFile, list as list_caught};
 pub use compose::{
-    AlreadyHeld, AlreadySubscribedMail, ConfirmationMail, IssueMail, IssueTemplate, MAX_HTML_BYTES,
-    MailError, Recipient, already_subscribed, confirmation,
+    AlreadyHeld, AlreadySubscribedMail, ConfirmationMail, FrozenIssue, IssueMail, IssueTemplate,
+    MAX_HTML_BYTES, MailError, Recipient, ThawError, already_subscribed, confirmation,
 };
 pub use dkim::{DkimAlgorithm, DkimKey, DkimKeyError, DkimSigner, SignError};
 pub use smtp::{Credentials, Patience, Security, SettingsError, SmtpSettings, WireText};

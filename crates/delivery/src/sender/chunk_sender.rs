@@ -210,7 +210,11 @@ impl ChunkSender {
                 claimed
                     .iter()
                     .map(|row| {
-                        let ready = prepare::delivery(&sender.keys, &sender.base_url, &issue, row);
+                        let (keys, base_url) = (&sender.keys, &sender.base_url);
+                        let bounces = sender.return_path_domain.as_deref();
+                        let now = sender.clock.now();
+                        let ready =
+                            prepare::delivery(keys, base_url, bounces, &issue, row, now);
                         (row.key, ready)
                     })
                     .collect()

@@ -2,7 +2,7 @@
 
 use domain::{Catalogue, IssueNumber, Language, Newsletter, Timestamp};
 use issue_text::IssueText;
-use mail::{IssueMail, IssueTemplate};
+use mail::{FrozenIssue, IssueMail, IssueTemplate};
 use store::IssueToSend;
 
 use super::prepare::Unmailable;
@@ -35,7 +35,7 @@ impl IssueInHand {
                 .iter()
                 .find(|content| content.language == *language)
                 .ok_or(Unmailable::NoCatalogue)?;
-            let template = IssueTemplate::new(&IssueMail {
+            let frozen = FrozenIssue::new(&IssueMail {
                 body,
                 newsletter,
                 language: *language,
@@ -47,6 +47,8 @@ impl IssueInHand {
                 base_url,
             })
             .map_err(Unmailable::Unrendered)?;
+            let template =
+                IssueTemplate::thaw(&frozen, issue.number).map_err(Unmailable::NotAsApproved)?;
             templates.push((*language, template));
         }
         if templates.is_empty() {

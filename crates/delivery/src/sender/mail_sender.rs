@@ -130,7 +130,9 @@ impl MailSender {
             let (sender, catalogue) = (Arc::clone(&self.sender), Arc::clone(&catalogue));
             let now = self.sender.clock.now();
             let ready = tokio::task::spawn_blocking(move || {
-                prepare::mail(&sender.keys, &sender.base_url, &catalogue, &row, now)
+                let (keys, base_url) = (&sender.keys, &sender.base_url);
+                let bounces = sender.return_path_domain.as_deref();
+                prepare::mail(keys, base_url, bounces, &catalogue, &row, now)
             })
             .await
             .unwrap_or(Err(Unmailable::Unreadable));

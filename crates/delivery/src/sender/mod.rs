@@ -53,6 +53,7 @@ pub(crate) struct Sender {
     pub(crate) keys: Arc<Keys>,
     pub(crate) transport: Transport,
     pub(crate) base_url: String,
+    pub(crate) return_path_domain: Option<String>,
     /// The claim window: so many rows of a chunk are in doubt at most if the journal is lost.
     pub(crate) window: u16,
     pub(crate) clock: Arc<dyn Clock>,

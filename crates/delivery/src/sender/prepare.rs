@@ -9,7 +9,8 @@ use domain::{
 };
 use link_token::{Purpose, expiry_aux};
 use mail::{
-    AlreadyHeld, AlreadySubscribedMail, ConfirmationMail, MailError, Recipient, SignError, WireText,
+    AlreadyHeld, AlreadySubscribedMail, ConfirmationMail, MailError, Recipient, SignError,
+    ThawError, WireText,
 };
 use store::{ClaimedDelivery, ClaimedMail, SealedPerson};
 
@@ -56,6 +57,12 @@ pub(crate) enum Unmailable {
     /// The address does not open.
     #[error("the sealed address does not open")]
     Unopened(#[source] OpenError),
+    /// What is stored of the issue is not what was approved.
+    #[error("the issue is not as it was approved")]
+    NotAsApproved(#[source] ThawError),
+    /// A key did not sign the message.
+    #[error("the mail cannot be signed")]
+    Unsigned(#[source] SignError),
     /// The message cannot be made.
     #[error("the mail cannot be made")]
     Unrendered(#[source] MailError),
@@ -89,8 +96,10 @@ fn open(keys: &Keys, person: &SealedPerson) -> Result<EmailAddress, Unmailable> 
 pub(super) fn delivery(
     keys: &Keys,
     base_url: &str,
+    return_path_domain: Option<&str>,
     issue: &IssueInHand,
     claimed: &ClaimedDelivery,
+    now: Timestamp,
 ) -> Result<Ready, Unmailable> {
     let person = claimed.person.as_ref().ok_or(Unmailable::Unreadable)?;
     same_newsletter(issue.newsletter.number, person.newsletter)?;
@@ -116,7 +125,14 @@ pub(super) fn delivery(
         subscription: Some(person.subscription_id),
         subject,
         message_id,
-        return_path: issue.newsletter.sender_address.clone(),
+        return_path: return_path(
+            keys,
+            return_path_domain,
+            &issue.newsletter,
+            issue.number,
+            &subject,
+            now,
+        ),
         address,
         text: WireText::new(signed(keys, message, &issue.newsletter)?),
         attempts_before: before(claimed.key.attempt),
@@ -144,6 +160,7 @@ fn same_newsletter(
 pub(super) fn mail(
     keys: &Keys,
     base_url: &str,
+    return_path_domain: Option<&str>,
     catalogue: &Catalogue,
     claimed: &ClaimedMail,
     now: Timestamp,
@@ -307,6 +324,31 @@ fn message_id(
 ) -> String {
     let local = keys.address.message_id_local_part(issue, subject);
     format!("{local}@{}", sending_domain(&newsletter.sender_address))
+}
+
+/// The sender of the envelope: where a bounce of this one mail goes (`FORMATS.md`, Return path).
+fn return_path(
+    keys: &Keys,
+    domain: Option<&str>,
+    newsletter: &Newsletter,
+    issue: IssueNumber,
+    subject: &[u8; 16],
+    now: Timestamp,
+) -> String {
+    domain.map_or_else(
+        || newsletter.sender_address.clone(),
+        |domain| format!("{}@{domain}", keys.return_paths.mint(subject, issue, now)),
+    )
+}
+
+/// The message with the signatures of the domain that its `From` names.
+fn signed(keys: &Keys, message: Vec<u8>, newsletter: &Newsletter) -> Result<Vec<u8>, Unmailable> {
+    match &keys.dkim {
+        Some(signer) => signer
+            .sign(message, sending_domain(&newsletter.sender_address))
+            .map_err(Unmailable::Unsigned),
+        None => Ok(message),
+    }
 }
 
 fn before(attempt: i16) -> u16 {

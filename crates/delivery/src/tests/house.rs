@@ -11,6 +11,7 @@ use domain::{
     EventId, IssueNumber, KeyId, KeyState, Language, LawfulBasis, ManualClock, Method, Newsletter,
     Request, SignUp, Slug, SpoolId, SubscriptionId, Timestamp, TokenKey, Unsubscribe, Words,
 };
+use link_token::return_path::ReturnPathKeys;
 use link_token::{LinkClass, LinkKeys, LinkMaster};
 use mail::Transport;
 use service_runtime::Shutdown;
@@ -121,6 +122,8 @@ impl House {
                 .unwrap(),
             leave: LinkKeys::derive(LinkClass::Leave, BODY, &masters).unwrap(),
             join: LinkKeys::derive(LinkClass::Join, BODY, &masters).unwrap(),
+            return_paths: ReturnPathKeys::derive(BODY, &masters).unwrap(),
+            dkim: None,
         }
     }
 
@@ -239,6 +242,7 @@ impl House {
                 subject: "What is new".into(),
                 preheader: String::new(),
                 markdown: "Hello.\n\nThe library opens on Monday.".into(),
+                frozen: None,
             }],
             content_sha256: [9; 32],
             message_date: now,

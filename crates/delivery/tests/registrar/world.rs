@@ -13,6 +13,7 @@ use domain::{
     Newsletter, NotMe, NoticeHash, Request, SignUp, Slug, SpoolId, SubscriptionId, Timestamp,
     TokenKey, Undo, Unsubscribe, Words,
 };
+use link_token::return_path::ReturnPathKeys;
 use link_token::{LinkClass, LinkKeys, LinkMaster};
 use sqlx::PgPool;
 use store::{Codes, Database, InboxRow, Known, NewNewsletter, Wanted};
@@ -95,11 +96,18 @@ impl World {
             };
             LinkKeys::derive(class, BODY, &[master]).unwrap()
         };
+        let return_paths = LinkMaster {
+            kid: KeyId(1),
+            bytes: Zeroizing::new([9; 32]),
+            state: KeyState::Current,
+        };
         let keys = Arc::new(Keys {
             opener: Opener::new(BODY, vec![(KeyId(1), pair.secret)]),
             address: AddressKeys::derive(BODY, &[master]).unwrap(),
             leave: links(LinkClass::Leave),
             join: links(LinkClass::Join),
+            return_paths: ReturnPathKeys::derive(BODY, &[return_paths]).unwrap(),
+            dkim: None,
         });
         let clock = Arc::new(ManualClock::new(START));
         let registrar = Registrar::new(

@@ -7,6 +7,7 @@ use address_open::{AddressKeys, AddressMaster, Opener, SecretKey};
 use address_seal::Sealer;
 use anyhow::{Context, ensure};
 use domain::{BodyId, Entropy, KeyId};
+use link_token::return_path::ReturnPathKeys;
 use link_token::{FormStampKey, LinkClass, LinkKeys, LinkMaster};
 use zeroize::Zeroizing;
 
@@ -120,6 +121,8 @@ impl Masters {
         let links = |class| {
             LinkKeys::derive(class, body_id, &self.links).context("the link keys are broken")
         };
+        let return_paths = ReturnPathKeys::derive(body_id, &self.links)
+            .context("the return path keys are broken")?;
         let (leave, join) = (links(LinkClass::Leave)?, links(LinkClass::Join)?);
         let address =
             AddressKeys::derive(body_id, &self.address).context("the address keys are broken")?;
@@ -142,6 +145,8 @@ impl Masters {
                     address,
                     leave,
                     join,
+                    return_paths,
+                    dkim: None,
                 },
             },
         ))

@@ -1,7 +1,7 @@
 //! A role reads its own folder. One that holds a key of another role is refused: the wall between the
 //! roles is that such a key is not there.
 //!
-//! `link-rights-N.key` and `verp-N.key` are checked with the rest and used by nothing yet.
+//! `link-rights-N.key` is checked with the rest and used by nothing yet.
 
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use address_open::{AddressKeys, DerivedKeys, Opener};
 use address_seal::Sealer;
 use anyhow::Context;
 use domain::{BodyId, KeyId};
+use link_token::return_path::ReturnPathKeys;
 use link_token::{FormStampKey, LinkClass, LinkKeys};
 
 use super::key_file::{Holder, Kind};
@@ -88,6 +89,9 @@ pub(crate) fn read_deliver(path: &Path) -> anyhow::Result<DeliverKeys> {
             address: AddressKeys::from_derived(derived).context("the address keys are broken")?,
             leave: links(&folder, LinkClass::Leave)?,
             join: links(&folder, LinkClass::Join)?,
+            return_paths: ReturnPathKeys::from_keys(folder.class_keys(Kind::ReturnPath)?)
+                .context("the return path keys are broken")?,
+            dkim: None,
         },
     })
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use domain::{Catalogue, Clock, IssueNumber, Language, Newsletter, Slug};
 use issue_text::{IssueText, Severity};
-use mail::{IssueMail, IssueTemplate};
+use mail::{FrozenIssue, IssueMail};
 use service_runtime::SystemClock;
 use sha2::{Digest, Sha256};
 use store::{ApproveError, InDoubtPolicy, IssueContent, IssueDesk, IssueState, NewIssue};
@@ -131,6 +131,7 @@ async fn approve(
             subject: text.subject,
             preheader: text.preheader,
             markdown: text.markdown,
+            frozen: None,
         })
         .collect();
     let now = SystemClock.now();
@@ -187,7 +188,7 @@ fn refuse_unmailable(
         SettingsError::new("nothing was sent: the body is not set; see `letterbox body set --help`")
     })?;
     for (path, text) in texts {
-        IssueTemplate::new(&IssueMail {
+        FrozenIssue::new(&IssueMail {
             body,
             newsletter,
             language: text.language.unwrap_or(first),

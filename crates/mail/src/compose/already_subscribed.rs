@@ -1,10 +1,11 @@
 //! The answer to a sign-up of somebody who gets the newsletter already.
 
 use askama::Template;
-use domain::{Body, EmailAddress, Language, Newsletter, Timestamp};
+use domain::{Body, EmailAddress, Language, MailKind, Newsletter, Timestamp};
 
 use super::MailError;
-use super::message::{Letterhead, Sheet};
+use super::letterhead::Letterhead;
+use super::message::{Sheet, write_once};
 use super::shell::{Item, Shell, check_link, with_styles};
 use super::words::Say;
 
@@ -70,7 +71,10 @@ struct Text<'a> {
 /// [`MailError`] where a value fits no header or no newsletter is named.
 pub fn already_subscribed(mail: &AlreadySubscribedMail<'_>) -> Result<Vec<u8>, MailError> {
     let say = Say(mail.language);
-    let first = mail.held.first().ok_or(MailError::NoNewsletter)?;
+    let [first, ..] = mail.held else {
+        return Err(MailError::NoNewsletter);
+    };
+    let last = mail.held.last().unwrap_or(first);
     let several = mail.held.len() > 1;
     let body_name = mail.body.name.in_language(mail.language);
     let first_name = first.newsletter.name.in_language(mail.language);
@@ -97,19 +101,19 @@ pub fn already_subscribed(mail: &AlreadySubscribedMail<'_>) -> Result<Vec<u8>, M
     let (shell, letter) = (&shell, &letter);
     let html = with_styles(&Html { shell, letter }.render()?, shell.colour)?;
     let text = Text { shell, letter }.render()?;
-    Letterhead::automatic(
+    let letterhead = Letterhead::new(
+        MailKind::AlreadySubscribed,
         mail.body,
         first.newsletter,
         body_name,
         mail.language,
         &title,
-    )?
-    .write(&Sheet {
+    )?;
+    let sheet = Sheet {
         to: mail.recipient,
         message_id: mail.message_id,
         date: mail.date,
-        leave_url: first.unsubscribe_url,
-        text: &text,
-        html: &html,
-    })
+        link: first.unsubscribe_url,
+    };
+    write_once(&letterhead, &sheet, &text, &html, last.unsubscribe_url)
 }

@@ -1,10 +1,11 @@
 //! The mail that asks whether a sign-up was meant.
 
 use askama::Template;
-use domain::{Body, CONFIRMATION_DAYS, EmailAddress, Language, Newsletter, Timestamp};
+use domain::{Body, CONFIRMATION_DAYS, EmailAddress, Language, MailKind, Newsletter, Timestamp};
 
 use super::MailError;
-use super::message::{Letterhead, Sheet};
+use super::letterhead::Letterhead;
+use super::message::{Sheet, write_once};
 use super::shell::{Item, Shell, check_link, with_styles};
 use super::words::Say;
 
@@ -102,12 +103,19 @@ pub fn confirmation(mail: &ConfirmationMail<'_>) -> Result<Vec<u8>, MailError> {
     let (shell, letter) = (&shell, &letter);
     let html = with_styles(&Html { shell, letter }.render()?, shell.colour)?;
     let text = Text { shell, letter }.render()?;
-    Letterhead::automatic(mail.body, first, body_name, mail.language, &title)?.write(&Sheet {
+    let letterhead = Letterhead::new(
+        MailKind::Confirmation,
+        mail.body,
+        first,
+        body_name,
+        mail.language,
+        &title,
+    )?;
+    let sheet = Sheet {
         to: mail.recipient,
         message_id: mail.message_id,
         date: mail.date,
-        leave_url: mail.not_me_url,
-        text: &text,
-        html: &html,
-    })
+        link: mail.not_me_url,
+    };
+    write_once(&letterhead, &sheet, &text, &html, mail.not_me_url)
 }

@@ -1,5 +1,7 @@
 //! Why a mail cannot be made.
 
+use domain::MailKind;
+
 use super::MAX_HTML_BYTES;
 
 /// A mail that cannot be made.
@@ -25,6 +27,9 @@ pub enum MailError {
         /// How many it has.
         bytes: usize,
     },
+    /// A mail that does not end with the link that mails of its kind end with.
+    #[error("a mail of the kind {} does not end with its link", .0.label())]
+    NoLastLink(MailKind),
     /// No newsletter was named.
     #[error("the mail names no newsletter")]
     NoNewsletter,

@@ -1,18 +1,31 @@
-//! The mails: what each says (`confirmation`, `already_subscribed`, `issue`), in which words
-//! (`words`), what is around all of them (`shell`), and their MIME form (`message`).
+//! The mails.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `confirmation`, `already_subscribed` | mails to one person |
+//! | `frozen`, `issue` | an issue as it was approved, and as it is written to each recipient |
+//! | `words` | English and Welsh |
+//! | `shell` | band, heading and foot around every text |
+//! | `letterhead` | headers that all recipients share |
+//! | `part` | a text, encoded once, with places for a link |
+//! | `message` | the MIME form; refuses a mail that does not end with its link |
 
 mod already_subscribed;
 mod confirmation;
 mod error;
+mod frozen;
 mod issue;
+mod letterhead;
 mod message;
+mod part;
 mod shell;
 mod words;
 
 pub use already_subscribed::{AlreadyHeld, AlreadySubscribedMail, already_subscribed};
 pub use confirmation::{ConfirmationMail, confirmation};
 pub use error::MailError;
-pub use issue::{IssueMail, IssueTemplate, Recipient};
+pub use frozen::{FrozenIssue, IssueMail, ThawError};
+pub use issue::{IssueTemplate, Recipient};
 
 /// Over this many bytes of HTML, mail programs cut a message off, and with it the unsubscribe link
 /// (`privacy.md` EML-26).

@@ -14,4 +14,5 @@ mod key;
 mod signer;
 
 pub use key::{DkimAlgorithm, DkimKey, DkimKeyError};
+pub(crate) use signer::ROOM;
 pub use signer::{DkimSigner, SignError};

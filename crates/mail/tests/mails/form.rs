@@ -1,8 +1,8 @@
 //! MIME and headers.
 
-use domain::Language;
+use domain::{IssueNumber, Language};
 use issue_text::IssueText;
-use mail::{IssueMail, IssueTemplate, Recipient};
+use mail::{FrozenIssue, IssueMail, IssueTemplate, Recipient};
 use mail_parser::MimeHeaders;
 use proptest::prelude::*;
 
@@ -117,7 +117,7 @@ fn domains_of_other_scripts_become_a_labels() {
     let (mut body, mut newsletter) = (support::body(), support::newsletter());
     newsletter.sender_address = "news@môn.example".into();
     body.reply_to = "desk@môn.example".into();
-    let template = IssueTemplate::new(&IssueMail {
+    let frozen = FrozenIssue::new(&IssueMail {
         body: &body,
         newsletter: &newsletter,
         language: Language::Cy,
@@ -125,6 +125,7 @@ fn domains_of_other_scripts_become_a_labels() {
         base_url: BASE_URL,
     })
     .unwrap();
+    let template = IssueTemplate::thaw(&frozen, IssueNumber(42)).unwrap();
     let message = template
         .render(&Recipient {
             address: &support::address("resident@bücher.example"),

@@ -2,7 +2,7 @@
 
 use domain::{Language, Words};
 use issue_text::IssueText;
-use mail::{IssueMail, IssueTemplate, MailError, Recipient};
+use mail::{FrozenIssue, IssueMail, MailError, Recipient};
 
 use crate::support::{self, BASE_URL, DATE, ISSUE, MESSAGE_ID, UNSUBSCRIBE_URL};
 
@@ -13,7 +13,7 @@ fn no_value_can_add_a_header() {
     let attempt = |change: &dyn Fn(&mut domain::Body, &mut domain::Newsletter, &mut IssueText)| {
         let (mut body, mut newsletter, mut text) = (body.clone(), newsletter.clone(), good.clone());
         change(&mut body, &mut newsletter, &mut text);
-        IssueTemplate::new(&IssueMail {
+        FrozenIssue::new(&IssueMail {
             body: &body,
             newsletter: &newsletter,
             language: Language::En,
@@ -80,7 +80,7 @@ fn no_value_can_add_a_header() {
 fn an_issue_that_would_be_cut_off_is_refused() {
     let text = IssueText::new("Long".into(), String::new(), "word \n\n".repeat(2_000));
     let (body, newsletter) = (support::body(), support::newsletter());
-    let refused = IssueTemplate::new(&IssueMail {
+    let refused = FrozenIssue::new(&IssueMail {
         body: &body,
         newsletter: &newsletter,
         language: Language::En,
@@ -121,7 +121,7 @@ fn what_the_lint_lets_through_is_not_refused_for_its_length() {
         };
         let numbers: Vec<usize> = (1..3_000).collect();
         let longest = numbers.partition_point(fits);
-        let template = IssueTemplate::new(&IssueMail {
+        let template = FrozenIssue::new(&IssueMail {
             body: &body,
             newsletter: &newsletter,
             language: Language::En,

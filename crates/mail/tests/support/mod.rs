@@ -1,11 +1,13 @@
 //! A body and a newsletter to write mails of.
 
 use domain::{
-    Body, EmailAddress, Language, LawfulBasis, Newsletter, NewsletterNumber, Slug, Timestamp, Words,
+    Body, EmailAddress, IssueNumber, Language, LawfulBasis, Newsletter, NewsletterNumber, Slug,
+    Timestamp, Words,
 };
 use issue_text::IssueText;
 use mail::{
-    AlreadyHeld, AlreadySubscribedMail, ConfirmationMail, IssueMail, IssueTemplate, Recipient,
+    AlreadyHeld, AlreadySubscribedMail, ConfirmationMail, FrozenIssue, IssueMail, IssueTemplate,
+    Recipient,
 };
 
 pub(crate) const BASE_URL: &str = "https://news.example.gov.uk";
@@ -131,9 +133,9 @@ pub(crate) fn already_subscribed(language: Language) -> Vec<u8> {
     .unwrap()
 }
 
-pub(crate) fn template(text: &IssueText, language: Language) -> IssueTemplate {
+pub(crate) fn frozen(text: &IssueText, language: Language) -> FrozenIssue {
     let (body, newsletter) = (body(), newsletter());
-    IssueTemplate::new(&IssueMail {
+    FrozenIssue::new(&IssueMail {
         body: &body,
         newsletter: &newsletter,
         language,
@@ -141,6 +143,10 @@ pub(crate) fn template(text: &IssueText, language: Language) -> IssueTemplate {
         base_url: BASE_URL,
     })
     .unwrap()
+}
+
+pub(crate) fn template(text: &IssueText, language: Language) -> IssueTemplate {
+    IssueTemplate::thaw(&frozen(text, language), IssueNumber(42)).unwrap()
 }
 
 pub(crate) fn issue(text: &IssueText, language: Language) -> Vec<u8> {
