@@ -14,6 +14,7 @@
 //! | `subscription` | active or not, from the set of accepted events |
 //! | `delivery` | states of a delivery, the issue equation, retry or fail |
 //! | `mail_kind` | the closed list of mails |
+//! | `warm_up` | how many mails a relay gets on its first days |
 //! | `ledger` | the vocabulary of a ledger entry |
 //!
 //! A walk: a form posts an address; `email_address` takes it or says why not; it is sealed, and from
@@ -35,6 +36,7 @@ mod request;
 mod sealed;
 mod slug;
 mod subscription;
+mod warm_up;
 
 pub use address_compare::{
     comparison_form, comparison_form_of_text, mailbox_form, mailbox_form_of,
@@ -63,3 +65,4 @@ pub use sealed::{
 };
 pub use slug::{NotASlug, Slug};
 pub use subscription::{SignUpFact, SubscriptionState, UnsubscribeFact, state_of};
+pub use warm_up::warm_up_allowance;

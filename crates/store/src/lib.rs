@@ -15,6 +15,7 @@
 //! | `registrar` | a batch of requests applied in one transaction; the ledger |
 //! | `issues`, `issue_states` | issues: approved, watched, read by the sender |
 //! | `fan_out`, `chunks`, `deliveries` | an issue's audience: written down, taken by the chunk, claimed and settled |
+//! | `rate_grants` | what workers share of the way to the relay: rate, day, hold |
 //! | `sealed_person` | the person behind either, still sealed |
 //! | `mails` | one-to-one mails, claimed and settled alike |
 //! | `recovery` | what a worker asks after a crash |
@@ -42,6 +43,7 @@ mod operator_desk;
 mod outbox;
 mod primary;
 mod purge;
+mod rate_grants;
 mod recovery;
 mod registrar;
 mod request_inbox;
@@ -67,6 +69,7 @@ pub use migrate::MIGRATOR;
 pub use operator_desk::{NewNewsletter, OperatorDesk};
 pub use outbox::{Backlog, Outbox, OutboxRow, Topic};
 pub use purge::{Purge, Purged};
+pub use rate_grants::{Answers, Ask, DailyCap, Lease, Pace, RateGrants};
 pub use recovery::MailSender;
 pub use registrar::{
     Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, Known, Lane,
