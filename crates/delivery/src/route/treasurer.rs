@@ -1,0 +1,192 @@
+//! The task that asks the database: nothing else of the route does, so that whoever waits for a permit
+//! can stop waiting at any moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::IssueNumber;
+use service_runtime::Shutdown;
+use store::{Answers, Ask, DailyCap, HoldReason, StoreError};
+use tokio::time::Instant;
+
+use super::{Route, State};
+
+/// A hold of which the database was not told yet.
+pub(super) const HOLD: Duration = Duration::from_mins(30);
+/// Whether another worker was throttled is looked at this often.
+const LOOK: Duration = Duration::from_secs(5);
+/// A worker whose budget is shared with others asks no more often than this.
+const BREATH: Duration = Duration::from_millis(5);
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// What is to be told to the database.
+struct News {
+    hold: bool,
+    refused: Vec<IssueNumber>,
+    unused: u32,
+    answers: Answers,
+}
+
+impl Route {
+    /// Works until the process stops.
+    pub(crate) async fn run(self: Arc<Self>, shutdown: &Shutdown) {
+        self.show();
+        let mut look_at = Instant::now();
+        while !shutdown.is_stopping() {
+            if let Err(error) = self.tell(Some(Instant::now())).await {
+                self.failed(&error);
+            }
+            if Instant::now() >= look_at {
+                look_at = Instant::now() + LOOK;
+                if let Err(error) = self.look().await {
+                    self.failed(&error);
+                }
+            }
+            for bulk in [false, true] {
+                if let Err(error) = self.ask(bulk).await {
+                    self.failed(&error);
+                    self.state()
+                        .purse
+                        .close(bulk, Instant::now() + AFTER_FAILURE);
+                }
+            }
+            let next = self.state().next(look_at, Instant::now());
+            tokio::select! {
+                () = tokio::time::sleep_until(next) => {}
+                () = self.wanted.notified() => {}
+                () = shutdown.token().cancelled() => {}
+            }
+        }
+        if let Err(error) = self.tell(None).await {
+            self.failed(&error);
+        }
+    }
+
+    fn failed(&self, error: &StoreError) {
+        let _ = self;
+        if !error.is_temporary() {
+            tracing::error!(%error, "the budget of the relay cannot be read");
+        }
+    }
+
+    /// Says what is new: a hold, issues to hold, what was not used by `now`, the day's answers.
+    async fn tell(&self, now: Option<Instant>) -> Result<(), StoreError> {
+        let news = {
+            let mut state = self.state();
+            News {
+                hold: std::mem::take(&mut state.hold_is_news),
+                refused: state.refused.iter().copied().collect(),
+                unused: state.purse.unused(now),
+                answers: if self.limits.by_day() {
+                    std::mem::take(&mut state.answers)
+                } else {
+                    Answers::default()
+                },
+            }
+        };
+        for issue in news.refused {
+            tracing::error!(
+                issue = issue.0,
+                "the relay refuses too many mails of an issue: held"
+            );
+            self.issues.hold(issue, HoldReason::Refusals).await?;
+            metrics::counter!("letterbox_issue_held_total", "reason" => HoldReason::Refusals.label())
+                .increment(1);
+            self.state().refused.remove(&issue);
+        }
+        if news.hold
+            && let Err(error) = self.grants.hold().await
+        {
+            self.state().hold_is_news = true;
+            return Err(error);
+        }
+        if self.limits.by_day() {
+            let today = self.clock.now();
+            if news.unused > 0 {
+                self.grants.give_back(news.unused, today).await?;
+            }
+            if news.answers != Answers::default() {
+                self.grants.report(news.answers, today).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether the relay is to be left in peace, whoever found that out.
+    async fn look(&self) -> Result<(), StoreError> {
+        let held = self.grants.held().await?;
+        self.hold_for(held);
+        self.show();
+        Ok(())
+    }
+
+    fn hold_for(&self, held: Option<Duration>) {
+        let now = Instant::now();
+        let mut state = self.state();
+        match held {
+            Some(rest) => state.hold(rest, now),
+            None if !state.hold_is_news && state.held_until.take().is_some() => {
+                tracing::info!("the relay is no longer left in peace");
+                state.purse.empty();
+                drop(state);
+                self.changed.notify_waiters();
+            }
+            None => {}
+        }
+    }
+
+    /// Asks for those who wait.
+    async fn ask(&self, bulk: bool) -> Result<(), StoreError> {
+        let now = Instant::now();
+        let ask = {
+            let state = self.state();
+            let Some((waiting, not_before)) = state.purse.wanted(bulk) else {
+                return Ok(());
+            };
+            if not_before.is_some_and(|at| now < at) || !state.is_limited(&self.limits, now) {
+                return Ok(());
+            }
+            let mails = if state.is_held(now) {
+                1
+            } else if bulk {
+                waiting.max(self.limits.lease(state.purse.left_of_day))
+            } else {
+                waiting
+            };
+            Ask {
+                mails,
+                bulk,
+                pace: self.limits.pace(),
+                day: self.limits.by_day().then_some(DailyCap {
+                    most: self.limits.per_day.map(u64::from),
+                    warm_up: self.limits.warm_up,
+                }),
+            }
+        };
+        let mut lease = self.grants.lease(&ask, self.clock.now()).await?;
+        self.hold_for(lease.held);
+        if lease.mails > 0 {
+            lease.again = None;
+        } else {
+            lease.again = lease.again.map(|again| again.max(BREATH));
+        }
+        self.state().purse.put(bulk, &lease, Instant::now());
+        self.changed.notify_waiters();
+        Ok(())
+    }
+}
+
+impl State {
+    /// When there is something to do, if nobody asks before.
+    fn next(&self, look_at: Instant, now: Instant) -> Instant {
+        let asked = [false, true]
+            .into_iter()
+            .filter_map(|bulk| self.purse.wanted(bulk))
+            .map(|(_, not_before)| not_before.unwrap_or(now + BREATH));
+        asked
+            .chain(self.purse.unused_at())
+            .chain([look_at])
+            .min()
+            .unwrap_or(look_at)
+    }
+}
