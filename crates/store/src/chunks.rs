@@ -1,6 +1,9 @@
 //! Chunks: two hundred recipients of an issue that one worker has in hand (`reliability.md` 1.4,
 //! T4 and T7).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use domain::{IssueNumber, Timestamp, WorkerId};
 
 use crate::{Database, StoreError, columns};
@@ -22,6 +25,8 @@ pub struct OwnedChunk {
 #[derive(Debug, Clone)]
 pub struct ChunkTable {
     database: Database,
+    /// The issue whose turn it was last, for all clones.
+    last: Arc<AtomicI64>,
 }
 
 impl Database {
@@ -30,14 +35,18 @@ impl Database {
     pub fn chunks(&self) -> ChunkTable {
         ChunkTable {
             database: self.clone(),
+            last: Arc::default(),
         }
     }
 }
 
 const CHUNK: &str = "chunk";
+/// So many workers may die with a chunk that gets nowhere.
+const DEADLY: i32 = 5;
 
 impl ChunkTable {
-    /// Takes the oldest chunk that is due, of an issue that is being sent (T4).
+    /// Takes the first chunk that is due (T4). The issues that are being sent take turns: a small one
+    /// does not stand behind a million.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -46,19 +55,31 @@ impl ChunkTable {
         worker: WorkerId,
         now: Timestamp,
     ) -> Result<Option<OwnedChunk>, StoreError> {
+        // The issues one by one, beginning after the last: the first that has a chunk ends it.
         let taken = sqlx::query!(
             "UPDATE chunk SET state = 1, owner = $1, epoch = epoch + 1, next_due = NULL
              WHERE (issue_id, chunk_no) IN (
-                 SELECT c.issue_id, c.chunk_no FROM chunk c
-                 JOIN issue i ON i.id = c.issue_id AND i.state = 3 AND i.deadline > $2
-                 WHERE c.state IN (0, 2) AND (c.next_due IS NULL OR c.next_due <= $2)
-                 ORDER BY c.issue_id, c.chunk_no LIMIT 1 FOR UPDATE OF c SKIP LOCKED)
+                 SELECT due.issue_id, due.chunk_no FROM (
+                     SELECT id FROM issue
+                     WHERE finished_at IS NULL AND state = 3 AND deadline > $2
+                     ORDER BY id <= $3, id
+                 ) turn CROSS JOIN LATERAL (
+                     SELECT c.issue_id, c.chunk_no FROM chunk c
+                     WHERE c.issue_id = turn.id AND c.state IN (0, 2)
+                       AND (c.next_due IS NULL OR c.next_due <= $2)
+                     ORDER BY c.next_due NULLS FIRST, c.chunk_no LIMIT 1
+                     FOR UPDATE SKIP LOCKED
+                 ) due LIMIT 1)
              RETURNING issue_id, chunk_no, epoch",
             worker.as_bytes(),
             columns::moment(now),
+            self.last.load(Ordering::Relaxed),
         )
         .fetch_optional(&self.database.pool)
         .await?;
+        if let Some(row) = &taken {
+            self.last.store(row.issue_id, Ordering::Relaxed);
+        }
         taken
             .map(|row| {
                 Ok(OwnedChunk {
@@ -109,7 +130,9 @@ impl ChunkTable {
         .collect()
     }
 
-    /// Hands back all chunks of a worker that is gone, or of an earlier boot. Returns how many.
+    /// Hands back all chunks of a worker that is gone, or of an earlier boot: it died with them. One
+    /// with which workers died five times without getting anywhere is set aside, until an operator
+    /// says to retry. Returns how many.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -118,31 +141,49 @@ impl ChunkTable {
     }
 
     /// A chunk whose recipients in doubt are to be sent again waits for the resolver, which sets it
-    /// ready: until then its issue must not finish.
+    /// ready: until then its issue must not finish. One that is done and has no doubts is counted.
     async fn close_running(
         &self,
         worker: WorkerId,
         only: Option<(i64, i32, i32)>,
     ) -> Result<u64, StoreError> {
         let closed = sqlx::query!(
-            "UPDATE chunk c SET owner = NULL, in_doubt = rest.in_doubt,
-                    state = CASE WHEN rest.queued THEN 0
-                                 WHEN rest.next_due IS NOT NULL THEN 2
-                                 WHEN rest.in_doubt > 0 AND i.in_doubt_policy = 1 THEN 2
-                                 ELSE 3 END,
-                    next_due = CASE WHEN rest.queued THEN NULL
-                                    WHEN rest.next_due IS NOT NULL THEN rest.next_due
-                                    WHEN rest.in_doubt > 0 AND i.in_doubt_policy = 1 THEN i.deadline
-                               END
-             FROM issue i, chunk o
+            "UPDATE chunk c SET owner = NULL, in_doubt = rest.in_doubt, state = next.state,
+                    next_due = CASE WHEN next.state <> 2 THEN NULL
+                                    ELSE coalesce(rest.next_due, i.deadline) END,
+                    crashes = next.crashes,
+                    left_over = CASE WHEN next.crashes > 0 THEN rest.left_over END,
+                    accepted = CASE WHEN next.counts THEN rest.accepted END,
+                    suppressed = CASE WHEN next.counts THEN rest.suppressed END,
+                    failed = CASE WHEN next.counts THEN rest.failed END
+             FROM issue i JOIN chunk o ON o.issue_id = i.id
              CROSS JOIN LATERAL (
                  SELECT bool_or(d.state = 0) AS queued,
                         bool_or(d.state = 1) AS attempting,
+                        bool_or(d.state IN (6, 9)) AS uncertain,
                         min(d.not_before) FILTER (WHERE d.state = 3) AS next_due,
-                        (count(*) FILTER (WHERE d.state = 6))::integer AS in_doubt
+                        (count(*) FILTER (WHERE d.state IN (0, 3)))::integer AS left_over,
+                        (count(*) FILTER (WHERE d.state = 6))::integer AS in_doubt,
+                        (count(*) FILTER (WHERE d.state = 2))::integer AS accepted,
+                        (count(*) FILTER (WHERE d.state IN (5, 8)))::integer AS suppressed,
+                        (count(*) FILTER (WHERE d.state IN (4, 7, 10)))::integer AS failed
                  FROM delivery d WHERE d.issue_id = o.issue_id AND d.chunk_no = o.chunk_no
              ) rest
-             WHERE i.id = c.issue_id AND o.issue_id = c.issue_id AND o.chunk_no = c.chunk_no
+             CROSS JOIN LATERAL (
+                 SELECT CASE WHEN $2::bigint IS NOT NULL OR rest.left_over = 0 THEN 0
+                             WHEN rest.left_over < o.left_over THEN 1
+                             ELSE o.crashes + 1 END AS crashes
+             ) died
+             CROSS JOIN LATERAL (
+                 SELECT died.crashes,
+                        CASE WHEN died.crashes >= $5 THEN 4
+                             WHEN rest.queued THEN 0
+                             WHEN rest.next_due IS NOT NULL THEN 2
+                             WHEN rest.in_doubt > 0 AND i.in_doubt_policy = 1 AND i.state <> 5 THEN 2
+                             ELSE 3 END AS state,
+                        rest.left_over = 0 AND NOT rest.uncertain AS counts
+             ) next
+             WHERE o.issue_id = c.issue_id AND o.chunk_no = c.chunk_no
                AND c.owner = $1 AND c.state = 1 AND rest.attempting IS NOT TRUE
                AND ($2::bigint IS NULL
                     OR (c.issue_id = $2 AND c.chunk_no = $3 AND c.epoch = $4))",
@@ -150,6 +191,7 @@ impl ChunkTable {
             only.map(|key| key.0),
             only.map(|key| key.1),
             only.map(|key| key.2),
+            DEADLY,
         )
         .execute(&self.database.pool)
         .await?;

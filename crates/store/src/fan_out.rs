@@ -126,6 +126,8 @@ impl FanOut {
         )
         .execute(&mut *tx)
         .await?;
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("P0", |_| std::process::abort());
         tx.commit().await?;
         let number = IssueNumber(columns::number(issue.id, "issue")?);
         let added = columns::number(step.added, "delivery")?;
@@ -143,9 +145,15 @@ impl FanOut {
     /// As [`StoreError`] says.
     pub async fn finish(&self, now: Timestamp) -> Result<u64, StoreError> {
         let finished = sqlx::query!(
-            "UPDATE issue i SET state = 6, finished_at = $1
-             WHERE i.state = 3 AND NOT EXISTS (
-                 SELECT 1 FROM chunk c WHERE c.issue_id = i.id AND c.state IN (0, 1, 2, 5))",
+            "UPDATE issue i SET state = CASE WHEN i.state = 5 THEN 5 ELSE 6 END, finished_at = $1,
+                    held_reason = NULL
+             WHERE i.finished_at IS NULL AND i.retry_from IS NULL
+               AND (i.state = 5 OR (i.state IN (3, 4, 7)
+                                    AND (i.fanned_out_at IS NOT NULL OR i.deadline <= $1)))
+               AND NOT EXISTS (
+                   SELECT 1 FROM chunk c WHERE c.issue_id = i.id AND c.state IN (0, 1, 2, 4, 5))
+               AND NOT EXISTS (
+                   SELECT 1 FROM doubt q WHERE q.issue_id = i.id AND q.decided IS NOT NULL)",
             columns::moment(now)
         )
         .execute(&self.database.pool)
@@ -199,6 +207,7 @@ mod tests {
                 subject: "Hello".into(),
                 preheader: String::new(),
                 markdown: "Hello.".into(),
+                frozen: None,
             }],
             content_sha256: [1; 32],
             message_date: NOW,

@@ -34,6 +34,65 @@ impl InDoubtPolicy {
     }
 }
 
+/// Why a safety rule stopped an issue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldReason {
+    /// Its mails cannot be made.
+    Unrenderable,
+    /// The relay refused too many of its mails by policy (`reliability.md` 2.4).
+    Refusals,
+}
+
+impl HoldReason {
+    /// Its number in the database.
+    #[must_use]
+    pub const fn number(self) -> i16 {
+        match self {
+            Self::Unrenderable => 0,
+            Self::Refusals => 1,
+        }
+    }
+
+    /// The reason with this number.
+    #[must_use]
+    pub const fn from_number(number: i16) -> Option<Self> {
+        match number {
+            0 => Some(Self::Unrenderable),
+            1 => Some(Self::Refusals),
+            _ => None,
+        }
+    }
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unrenderable => "render",
+            Self::Refusals => "refusals",
+        }
+    }
+}
+
+/// An operator's word on deliveries in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DoubtDecision {
+    /// They are sent again, with the same Message-ID, Date and text.
+    Again,
+    /// They count as sent.
+    Sent,
+}
+
+impl DoubtDecision {
+    /// The number of the state that a delivery gets by it.
+    #[must_use]
+    pub const fn number(self) -> i16 {
+        match self {
+            Self::Again => 0,
+            Self::Sent => 9,
+        }
+    }
+}
+
 /// How far an issue has come, by its number in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IssueState {
@@ -114,6 +173,9 @@ mod tests {
             InDoubtPolicy::Hold,
         ] {
             assert_eq!(InDoubtPolicy::from_number(policy.number()), Some(policy));
+        }
+        for reason in [HoldReason::Unrenderable, HoldReason::Refusals] {
+            assert_eq!(HoldReason::from_number(reason.number()), Some(reason));
         }
     }
 }

@@ -1,8 +1,7 @@
-//! Issues: approved by an operator, watched until they are finished, read by the sender.
+//! Issues: approved by an operator, read by the sender and as they were sent.
 
-use domain::{
-    DeliveryState, IssueCounts, IssueNumber, Language, NewsletterNumber, NotASlug, Slug, Timestamp,
-};
+use domain::{IssueNumber, Language, NewsletterNumber, Slug, Timestamp};
+use sqlx::PgConnection;
 
 use crate::issue_states::{InDoubtPolicy, IssueState};
 use crate::{Database, StoreError, columns};
@@ -18,6 +17,9 @@ pub struct IssueContent {
     pub preheader: String,
     /// The Markdown, without front matter.
     pub markdown: String,
+    /// The mail that it makes, as whoever renders it froze it; none in an issue of an earlier
+    /// version. Kept with its SHA-256 and never changed.
+    pub frozen: Option<Vec<u8>>,
 }
 
 /// An issue to approve.
@@ -66,27 +68,6 @@ impl From<sqlx::Error> for ApproveError {
     }
 }
 
-/// How an issue stands. While `fanned_out` is false the audience still grows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IssueProgress {
-    /// Which.
-    pub number: IssueNumber,
-    /// Its newsletter.
-    pub newsletter: Slug,
-    /// Its subject in the newsletter's first language.
-    pub subject: String,
-    /// How far it has come.
-    pub state: IssueState,
-    /// The issue equation.
-    pub counts: IssueCounts,
-    /// Whether the whole audience is written down.
-    pub fanned_out: bool,
-    /// When it was approved.
-    pub started: Option<Timestamp>,
-    /// When the last recipient was dealt with.
-    pub finished: Option<Timestamp>,
-}
-
 /// An issue as the sender needs it.
 #[derive(Debug, Clone)]
 pub struct IssueToSend {
@@ -109,10 +90,23 @@ pub struct IssueToSend {
 /// The operator's and the sender's view of issues.
 #[derive(Debug, Clone)]
 pub struct IssueDesk {
-    database: Database,
+    pub(crate) database: Database,
 }
 
-const ISSUE: &str = "issue";
+/// An issue as its readers got it.
+#[derive(Debug, Clone)]
+pub struct IssueAsSent {
+    /// Which.
+    pub number: IssueNumber,
+    /// When it was approved.
+    pub approved: Option<Timestamp>,
+    /// SHA-256 over the texts that were approved.
+    pub content_sha256: [u8; 32],
+    /// Its texts, in the order of the newsletter's languages, each with the SHA-256 of its frozen mail.
+    pub contents: Vec<(IssueContent, Option<[u8; 32]>)>,
+}
+
+pub(crate) const ISSUE: &str = "issue";
 
 impl Database {
     /// Approving and watching issues.
@@ -168,96 +162,21 @@ impl IssueDesk {
         .await?;
         for content in &issue.contents {
             sqlx::query!(
-                "INSERT INTO issue_content (issue_id, language, subject, preheader, markdown)
-                 VALUES ($1, $2, $3, $4, $5)",
+                "INSERT INTO issue_content (issue_id, language, subject, preheader, markdown,
+                                            frozen, frozen_sha256)
+                 VALUES ($1, $2, $3, $4, $5, $6, sha256($6))",
                 number,
                 content.language.number(),
                 content.subject,
                 content.preheader,
                 content.markdown,
+                content.frozen as _,
             )
             .execute(&mut *tx)
             .await?;
         }
         tx.commit().await?;
         Ok(IssueNumber(columns::number(number, ISSUE)?))
-    }
-
-    /// How an issue stands; none where there is no such issue.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn progress(&self, issue: IssueNumber) -> Result<Option<IssueProgress>, StoreError> {
-        // one snapshot for the row and the counts, so that the equation balances at every look
-        let mut tx = self.database.begin().await?;
-        sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .execute(&mut *tx)
-            .await?;
-        let row = sqlx::query!(
-            "SELECT i.id, n.slug, i.state, i.approved_at, i.fanned_out_at, i.finished_at,
-                    coalesce((SELECT c.subject FROM issue_content c WHERE c.issue_id = i.id
-                              ORDER BY array_position(n.languages, c.language) LIMIT 1), '') AS \"subject!\"
-             FROM issue i JOIN newsletter n ON n.id = i.newsletter_id WHERE i.id = $1",
-            i64::from(issue.0)
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let groups = sqlx::query!(
-            "SELECT state, count(*) AS \"n!\" FROM delivery WHERE issue_id = $1 GROUP BY state",
-            i64::from(issue.0)
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        let mut counts = IssueCounts::default();
-        for group in groups {
-            let state = DeliveryState::from_number(group.state)
-                .ok_or(StoreError::Inconsistent("delivery"))?;
-            counts.add(state, columns::number(group.n, "delivery")?);
-        }
-        Ok(Some(IssueProgress {
-            number: issue,
-            newsletter: slug(&row.slug)?,
-            subject: row.subject,
-            state: IssueState::from_number(row.state).ok_or(StoreError::Inconsistent(ISSUE))?,
-            counts,
-            fanned_out: row.fanned_out_at.is_some(),
-            started: row.approved_at.map(Timestamp::from_date_time),
-            finished: row.finished_at.map(Timestamp::from_date_time),
-        }))
-    }
-
-    /// The newest issues first, at most `limit`.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn list(&self, limit: u16) -> Result<Vec<IssueProgress>, StoreError> {
-        let numbers = sqlx::query_scalar!(
-            "SELECT id FROM issue ORDER BY id DESC LIMIT $1",
-            i64::from(limit)
-        )
-        .fetch_all(&self.database.pool)
-        .await?;
-        let mut issues = Vec::with_capacity(numbers.len());
-        for number in numbers {
-            let number = IssueNumber(columns::number(number, ISSUE)?);
-            issues.extend(self.progress(number).await?);
-        }
-        Ok(issues)
-    }
-
-    /// Stops an issue that cannot be sent, until an operator has looked.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn hold(&self, issue: IssueNumber) -> Result<(), StoreError> {
-        sqlx::query!(
-            "UPDATE issue SET state = 7 WHERE id = $1 AND state = 3",
-            i64::from(issue.0)
-        )
-        .execute(&self.database.pool)
-        .await?;
-        Ok(())
     }
 
     /// An issue with its texts, for the sender; none where there is no such issue.
@@ -273,40 +192,76 @@ impl IssueDesk {
         .fetch_optional(&self.database.pool)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let contents = sqlx::query!(
-            "SELECT language, subject, preheader, markdown FROM issue_content
-             WHERE issue_id = $1 ORDER BY language",
-            i64::from(issue.0)
-        )
-        .fetch_all(&self.database.pool)
-        .await?
-        .into_iter()
-        .map(|content| {
-            Ok(IssueContent {
-                language: language(content.language, "issue_content")?,
-                subject: content.subject,
-                preheader: content.preheader,
-                markdown: content.markdown,
-            })
-        })
-        .collect::<Result<_, StoreError>>()?;
+        let mut connection = self.database.pool.acquire().await?;
+        let contents = contents(&mut connection, issue).await?;
         Ok(Some(IssueToSend {
             number: issue,
             newsletter: NewsletterNumber(columns::number(row.newsletter_id, ISSUE)?),
             state: IssueState::from_number(row.state).ok_or(StoreError::Inconsistent(ISSUE))?,
-            contents,
+            contents: contents.into_iter().map(|(content, _)| content).collect(),
             message_date: Timestamp::from_date_time(row.message_date),
             deadline: Timestamp::from_date_time(row.deadline),
             in_doubt_policy: InDoubtPolicy::from_number(row.in_doubt_policy)
                 .ok_or(StoreError::Inconsistent(ISSUE))?,
         }))
     }
+
+    /// An issue as its readers got it; none where there is no such issue.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn as_sent(&self, issue: IssueNumber) -> Result<Option<IssueAsSent>, StoreError> {
+        let mut connection = self.database.pool.acquire().await?;
+        let row = sqlx::query!(
+            "SELECT approved_at, content_sha256 FROM issue WHERE id = $1",
+            i64::from(issue.0)
+        )
+        .fetch_optional(&mut *connection)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(IssueAsSent {
+            number: issue,
+            approved: row.approved_at.map(Timestamp::from_date_time),
+            content_sha256: columns::bytes(&row.content_sha256, ISSUE)?,
+            contents: contents(&mut connection, issue).await?,
+        }))
+    }
+}
+
+/// The texts of an issue, each with the SHA-256 of its frozen mail.
+async fn contents(
+    connection: &mut PgConnection,
+    issue: IssueNumber,
+) -> Result<Vec<(IssueContent, Option<[u8; 32]>)>, StoreError> {
+    const TABLE: &str = "issue_content";
+    sqlx::query!(
+        "SELECT c.language, c.subject, c.preheader, c.markdown, c.frozen, c.frozen_sha256
+         FROM issue_content c JOIN issue i ON i.id = c.issue_id
+         JOIN newsletter n ON n.id = i.newsletter_id
+         WHERE c.issue_id = $1 ORDER BY array_position(n.languages, c.language)",
+        i64::from(issue.0)
+    )
+    .fetch_all(connection)
+    .await?
+    .into_iter()
+    .map(|row| {
+        let sha256 = row.frozen_sha256.map(|hash| columns::bytes(&hash, TABLE));
+        let content = IssueContent {
+            language: columns::language(row.language, TABLE)?,
+            subject: row.subject,
+            preheader: row.preheader,
+            markdown: row.markdown,
+            frozen: row.frozen,
+        };
+        Ok((content, sha256.transpose()?))
+    })
+    .collect()
 }
 
 /// Every language of the newsletter once, and no other.
 fn languages_fit(offered: &[i16], contents: &[IssueContent]) -> Result<(), ApproveError> {
     for number in offered {
-        let wanted = language(*number, "newsletter")?;
+        let wanted = columns::language(*number, "newsletter")?;
         if !contents.iter().any(|content| content.language == wanted) {
             return Err(ApproveError::MissingLanguage(wanted));
         }
@@ -322,14 +277,6 @@ fn languages_fit(offered: &[i16], contents: &[IssueContent]) -> Result<(), Appro
     Ok(())
 }
 
-pub(crate) fn language(number: i16, table: &'static str) -> Result<Language, StoreError> {
-    Language::from_number(number).ok_or(StoreError::Inconsistent(table))
-}
-
-fn slug(text: &str) -> Result<Slug, StoreError> {
-    Slug::parse(text).map_err(|NotASlug| StoreError::Inconsistent("newsletter"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,6 +287,7 @@ mod tests {
             subject: "Hello".into(),
             preheader: String::new(),
             markdown: "Hello.".into(),
+            frozen: None,
         }
     }
 

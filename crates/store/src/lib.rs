@@ -13,7 +13,9 @@
 //! | `outbox` | hints on their way to the broker |
 //! | `purge` | deleting what the notices promise to delete |
 //! | `registrar` | a batch of requests applied in one transaction; the ledger |
-//! | `issues`, `issue_states` | issues: approved, watched, read by the sender |
+//! | `issues`, `issue_states` | issues: approved, read by the sender and as they were sent |
+//! | `issue_progress` | how they stand: the issue equation |
+//! | `issue_changes`, `issue_upkeep` | what an operator says to one under way, and what follows from it |
 //! | `fan_out`, `chunks`, `deliveries` | an issue's audience: written down, taken by the chunk, claimed and settled |
 //! | `rate_grants` | what workers share of the way to the relay: rate, day, hold |
 //! | `sealed_person` | the person behind either, still sealed |
@@ -35,7 +37,10 @@ mod dead_letters;
 mod deliveries;
 mod error;
 mod fan_out;
+mod issue_changes;
+mod issue_progress;
 mod issue_states;
+mod issue_upkeep;
 mod issues;
 mod mails;
 mod migrate;
@@ -62,8 +67,11 @@ pub use deliveries::{
 };
 pub use error::StoreError;
 pub use fan_out::{CHUNK_SIZE, FAN_OUT_STEP, FanOut, FanOutStep};
-pub use issue_states::{InDoubtPolicy, IssueState};
-pub use issues::{ApproveError, IssueContent, IssueDesk, IssueProgress, IssueToSend, NewIssue};
+pub use issue_changes::{ChangeError, Doubt};
+pub use issue_progress::IssueProgress;
+pub use issue_states::{DoubtDecision, HoldReason, InDoubtPolicy, IssueState};
+pub use issue_upkeep::{IssueUpkeep, NewDoubt};
+pub use issues::{ApproveError, IssueAsSent, IssueContent, IssueDesk, IssueToSend, NewIssue};
 pub use mails::{ClaimedMail, MailAttempt, MailClaim, MailResult, MailStore};
 pub use migrate::MIGRATOR;
 pub use operator_desk::{NewNewsletter, OperatorDesk};

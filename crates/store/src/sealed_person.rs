@@ -60,7 +60,7 @@ impl PersonColumns {
             row_mac: RowMac::new(columns::bytes(&self.row_mac.ok_or(MISSING)?, SUBSCRIPTION)?),
             state: columns::number(self.state.ok_or(MISSING)?, SUBSCRIPTION)?,
             consent_event_id,
-            language: crate::issues::language(self.language.ok_or(MISSING)?, SUBSCRIPTION)?,
+            language: crate::columns::language(self.language.ok_or(MISSING)?, SUBSCRIPTION)?,
         })
     }
 }

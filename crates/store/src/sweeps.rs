@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use domain::{SubscriptionId, Timestamp, WorkerId};
+use domain::{IssueNumber, SubscriptionId, Timestamp, WorkerId};
 
 use crate::deliveries::Resolved;
+use crate::issue_upkeep::recount;
 use crate::{DeliveryStore, MailStore, StoreError, columns};
 
 /// How long a delivery of an issue stays in doubt, for evidence to come in.
@@ -103,8 +104,24 @@ impl DeliveryStore {
         Ok(stops)
     }
 
-    /// Decides on deliveries that have been in doubt for 15 minutes, by their issue's policy. One
-    /// whose issue is past its deadline is never sent again.
+    /// The issues of which nothing may be sent although they have begun: paused, cancelled, held.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says; nothing of any issue may be sent then.
+    pub async fn stopped_issues(&self) -> Result<Vec<IssueNumber>, StoreError> {
+        sqlx::query_scalar!(
+            "SELECT id FROM issue WHERE finished_at IS NULL AND state IN (4, 5, 7) ORDER BY id"
+        )
+        .fetch_all(&self.database.pool)
+        .await?
+        .into_iter()
+        .map(|number| Ok(IssueNumber(columns::number(number, "issue")?)))
+        .collect()
+    }
+
+    /// Decides on deliveries that have been in doubt for 15 minutes, by their issue's policy; those
+    /// that an operator is to decide on stay. One whose issue is past its deadline or cancelled is
+    /// never sent again.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -114,10 +131,9 @@ impl DeliveryStore {
         // is possible and harmless, the next sweep does it again.
         let decided = sqlx::query!(
             "WITH doubtful AS (
-                 SELECT c.issue_id, c.chunk_no, (i.in_doubt_policy = 1 AND i.deadline > $1) AS again
+                 SELECT c.issue_id, c.chunk_no, (i.in_doubt_policy = 1 AND i.deadline > $1 AND i.state <> 5) AS again
                  FROM chunk c JOIN issue i ON i.id = c.issue_id
-                 WHERE c.in_doubt > 0
-                   AND (i.in_doubt_policy IN (0, 1) OR i.deadline <= $1)
+                 WHERE c.in_doubt > 0 AND i.in_doubt_policy IN (0, 1)
                  ORDER BY c.issue_id, c.chunk_no LIMIT 500 FOR UPDATE OF c SKIP LOCKED
              )
              UPDATE delivery d SET state = CASE WHEN q.again THEN 0 ELSE 9 END, updated_at = $1
@@ -141,26 +157,7 @@ impl DeliveryStore {
             issues.push(row.issue_id);
             chunks.push(row.chunk_no);
         }
-        // A chunk that waited for this decision is ready: whoever takes it finds what is left.
-        sqlx::query!(
-            "UPDATE chunk c SET in_doubt = (
-                     SELECT count(*) FROM delivery d
-                     WHERE d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no AND d.state = 6),
-                 state = CASE WHEN c.state IN (2, 3) AND EXISTS (
-                     SELECT 1 FROM delivery d
-                     WHERE d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no AND d.state = 0)
-                     THEN 0 ELSE c.state END,
-                 next_due = CASE WHEN c.state = 2 AND EXISTS (
-                     SELECT 1 FROM delivery d
-                     WHERE d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no AND d.state = 0)
-                     THEN NULL ELSE c.next_due END
-             WHERE (c.issue_id, c.chunk_no) IN (
-                 SELECT t.issue, t.chunk FROM unnest($1::bigint[], $2::integer[]) AS t(issue, chunk))",
-            &issues,
-            &chunks,
-        )
-        .execute(&mut *tx)
-        .await?;
+        recount(&mut tx, &issues, &chunks).await?;
         tx.commit().await?;
         Ok(resolved)
     }
@@ -175,7 +172,8 @@ impl DeliveryStore {
         let late = sqlx::query!(
             "SELECT c.issue_id, c.chunk_no FROM chunk c
              JOIN issue i ON i.id = c.issue_id AND i.state IN (3, 4, 7) AND i.deadline <= $1
-             WHERE c.state IN (0, 2, 5) ORDER BY c.issue_id, c.chunk_no LIMIT 20
+                          AND i.finished_at IS NULL
+             WHERE c.state IN (0, 2, 4, 5) ORDER BY c.issue_id, c.chunk_no LIMIT 20
              FOR UPDATE OF c SKIP LOCKED",
             columns::moment(now),
         )

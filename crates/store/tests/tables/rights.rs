@@ -242,7 +242,7 @@ async fn what_is_forbidden_is_refused(pool: PgPool) {
             "SELECT subscriber_id FROM delivery",
             "SELECT envelope FROM dead_request",
             "DELETE FROM dead_request",
-            "UPDATE issue SET state = 5",
+            "UPDATE issue SET message_date = now()",
             "UPDATE issue_content SET markdown = ''",
             "DELETE FROM notice",
         ],
