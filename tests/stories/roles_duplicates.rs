@@ -13,9 +13,11 @@ use crate::killed_at_random::seed;
 use crate::settled::{an_issue_reaches, copies, nothing_waits};
 
 /// What must not change when everything is said again.
-const STATE: &str = "SELECT (SELECT count(*) FROM sign_up), (SELECT count(*) FROM subscription WHERE state = 1),
+const STATE: &str =
+    "SELECT (SELECT count(*) FROM sign_up), (SELECT count(*) FROM subscription WHERE state = 1),
     (SELECT count(*) FROM subscription WHERE state = 2), (SELECT count(*) FROM ledger_entry),
-    (SELECT count(*) FROM mail), (SELECT count(*) FROM consent), (SELECT count(*) FROM applied_request)";
+    (SELECT count(*) FROM mail), (SELECT count(*) FROM consent),
+    (SELECT count(*) FROM applied_request) + (SELECT sum(applied_upto) FROM spool)";
 
 #[test]
 fn requests_and_hints_said_five_times_do_what_they_do_once() -> Result<()> {

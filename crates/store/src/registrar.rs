@@ -32,6 +32,10 @@ use crate::{Database, InboxRow, StoreError, columns};
 /// and rows that somebody filled up do not fill our memory.
 const LONGEST: i32 = 64 * 1024 + 1;
 
+/// What a turn reads after it was given the turn must be what the one before committed, whatever a server
+/// is set to.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
 /// The registrar's side of the inbox.
 #[derive(Debug, Clone)]
 pub struct RegistrarStore {
@@ -142,7 +146,7 @@ impl RegistrarStore {
     ) -> Result<Turn, StoreError> {
         let mut fresh: BTreeSet<Place> = places.into_iter().collect();
         let (spools, seqs) = columns_of(&fresh);
-        let mut tx = self.database.begin().await?;
+        let mut tx = self.database.pool.begin_with(BEGIN).await?;
         let head = sqlx::query_scalar!("SELECT seq FROM ledger_head FOR UPDATE")
             .fetch_one(&mut *tx)
             .await?;
@@ -250,8 +254,14 @@ impl Turn {
     ///
     /// # Errors
     /// Those of the database. After [`StoreError::Unavailable`] it may be committed or not: the
-    /// next turn sees which.
+    /// next turn sees which. [`StoreError::Unexpected`] where a request is none of [`Self::fresh`], or
+    /// is there twice.
     pub async fn finish(mut self, changes: &Changes, now: Timestamp) -> Result<(), StoreError> {
+        // No row's key refuses what the marks pass over, so this does.
+        if requests::done(changes).any(|place| !self.fresh.remove(place)) {
+            let why = "a request is not for this turn to apply".to_owned();
+            return Err(StoreError::Unexpected(sqlx::Error::Protocol(why)));
+        }
         write_facts::all(&mut self.tx, changes).await?;
         write::people(&mut self.tx, changes, now).await?;
         write::mails(&mut self.tx, changes, now).await?;

@@ -96,7 +96,8 @@ impl SpoolTable {
     }
 
     /// Moves `applied_upto` of every spool over the rows that are applied without a gap, and removes
-    /// their rows of `applied_request`. Gives the number of rows removed.
+    /// their rows of `applied_request`: what a turn leaves, since it came before its neighbours or its
+    /// spool was not known. Gives the number of rows removed.
     ///
     /// # Errors
     /// Those of the database; nothing is lost, it is done again next time.

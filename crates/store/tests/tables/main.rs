@@ -4,6 +4,7 @@
 mod addresses;
 mod catalogue;
 mod connecting;
+mod marks;
 mod outbox;
 mod private_server;
 mod rights;

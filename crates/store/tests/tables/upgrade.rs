@@ -72,7 +72,8 @@ async fn an_installation_with_people_in_it_goes_on(pool: PgPool) {
         ..Changes::default()
     };
     turn.finish(&changes, NOW).await.unwrap();
-    assert_eq!(database.spools().advance_marks().await.unwrap(), 1);
+    let beat = database.spools().beat(spool, None, NOW).await.unwrap();
+    assert_eq!(beat, Some(1));
     let consents: i64 = sqlx::query_scalar("SELECT count(*) FROM consent")
         .fetch_one(&pool)
         .await
