@@ -38,6 +38,20 @@ async fn a_sign_up_waits_and_asks_by_mail(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
+async fn one_hint_is_enough_for_the_mails_of_one_claim(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let sign_ups: Vec<_> = (0..20)
+        .map(|person| world.sign_up(&format!("p{person}@example.org"), &[0], at(0)))
+        .collect();
+    world.apply(&sign_ups).await;
+    assert_eq!(world.number("SELECT count(*) FROM mail").await, 20);
+    let hints = "SELECT count(DISTINCT m.id) FROM outbox o JOIN mail m
+                 ON o.topic = 2 AND o.body = '{\"v\":1,\"mail\":' || m.id || '}'";
+    assert_eq!(world.number(hints).await, 3);
+    assert_eq!(world.number("SELECT count(*) FROM outbox").await, 3);
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_confirmed_sign_up_is_a_subscription(pool: PgPool) {
     let mut world = World::new(pool).await;
     let id = world.subscriber("Ada@Example.org", &[0, 1]).await;

@@ -162,7 +162,11 @@ async fn suppressions(tx: &mut PgConnection, changes: &Changes) -> Result<(), St
     Ok(())
 }
 
-/// Mails, each with its hint in the outbox.
+/// A hint wakes who sends, and they go on until no mail is due: one of so many mails is enough. It is
+/// what they claim at once, so that a flood wakes as many of them as one hint a mail would.
+const MAILS_A_HINT: i64 = 8;
+
+/// Mails, with their hints in the outbox.
 pub(super) async fn mails(
     tx: &mut PgConnection,
     changes: &Changes,
@@ -190,7 +194,9 @@ pub(super) async fn mails(
              RETURNING id
          )
          INSERT INTO outbox (topic, body, created_at)
-         SELECT 2, '{\"v\":1,\"mail\":' || id || '}', $13 FROM written ORDER BY id",
+         SELECT 2, '{\"v\":1,\"mail\":' || id || '}', $13
+         FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM written) AS placed
+         WHERE (place - 1) % $14 = 0 ORDER BY id",
         &column(rows, |row| row.kind.number()),
         &column(rows, |row| row.language.number()),
         // an array of arrays is flat in PostgreSQL, so the inner one travels as text
@@ -207,6 +213,7 @@ pub(super) async fn mails(
             .map_or(vec![0; 16], |id| id.as_bytes().to_vec())),
         &column(rows, |row| columns::moment(row.deadline)),
         columns::moment(now),
+        MAILS_A_HINT,
     )
     .execute(tx)
     .await?;
