@@ -149,3 +149,108 @@ fn fit_message_id(text: &str) -> Result<&str, MailError> {
         _ => Err(MailError::UnfitHeader("the Message-ID")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::{Language, LawfulBasis, Newsletter, NewsletterNumber, Slug, Words};
+
+    use super::*;
+
+    const LINK: &str = "https://news.example.gov.uk/u/x?n=a&l=en";
+
+    fn letterhead(kind: MailKind) -> Letterhead {
+        let words = |text: &str| Words {
+            en: text.into(),
+            cy: None,
+        };
+        let body = domain::Body {
+            name: words("Council"),
+            dpo_email: "dpo@example.gov.uk".into(),
+            dpo_post: vec![],
+            regulator_name: words("Regulator"),
+            regulator_url: "https://example.org/".into(),
+            colour: "#12436d".into(),
+            reply_to: "desk@example.gov.uk".into(),
+        };
+        let newsletter = Newsletter {
+            number: NewsletterNumber(1),
+            slug: Slug::parse("news").unwrap(),
+            name: words("News"),
+            summary: words("News"),
+            frequency: words("daily"),
+            sender_address: "news@news.example.gov.uk".into(),
+            languages: vec![Language::En],
+            retention_days: 30,
+            lawful_basis: LawfulBasis::Consent,
+            open: true,
+        };
+        Letterhead::new(kind, &body, &newsletter, "Council", Language::En, "A mail").unwrap()
+    }
+
+    fn written(kind: MailKind, text: &str, html: &str, last_link: &str) -> Option<MailError> {
+        let sheet = Sheet {
+            to: &EmailAddress::parse("resident@example.org").unwrap(),
+            message_id: "abc@news.example.gov.uk",
+            date: Timestamp::from_millis(1_795_500_123_456),
+            link: LINK,
+        };
+        write_once(&letterhead(kind), &sheet, text, html, last_link).err()
+    }
+
+    #[test]
+    fn no_kind_of_mail_leaves_without_a_link_at_its_end() {
+        let text = format!("Hello\n\nLeave:\n{LINK}\n");
+        let html = format!(
+            "<p>Hello</p><p><a href=\"{}\">Leave</a></p>",
+            in_attribute(LINK)
+        );
+        let bare = ("Hello\n", "<p>Hello</p>");
+        let after = "\nhttps://example.org/\n";
+        let html_after = "<a href=\"https://example.org/\">more</a>";
+        for kind in MailKind::ALL {
+            assert!(written(kind, &text, &html, LINK).is_none(), "{kind:?}");
+            for (text, html) in [
+                bare,
+                (&text, bare.1),
+                (bare.0, &html),
+                ("", ""),
+                (&[&text, after].concat(), &html),
+                (&text, &[&html, html_after].concat()),
+            ] {
+                let refused = written(kind, text, html, LINK);
+                assert!(
+                    matches!(refused, Some(MailError::NoLastLink(of)) if of == kind),
+                    "{kind:?}: {text} {html} {refused:?}"
+                );
+            }
+            for link in ["", "x", "http://example.org/", "javascript:alert(1)"] {
+                let refused = written(kind, &text, &html, link);
+                assert!(matches!(refused, Some(MailError::UnfitLink(_))), "{link}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_click_stands_where_the_link_stops_something_and_answers_say_they_are_automatic() {
+        let text = format!("{LINK}\n");
+        let html = format!("<a href=\"{}\">Leave</a>", in_attribute(LINK));
+        for kind in MailKind::ALL {
+            let sheet = Sheet {
+                to: &EmailAddress::parse("resident@example.org").unwrap(),
+                message_id: "abc@news.example.gov.uk",
+                date: Timestamp::from_millis(1_795_500_123_456),
+                link: LINK,
+            };
+            let message = write_once(&letterhead(kind), &sheet, &text, &html, LINK).unwrap();
+            let message = String::from_utf8(message).unwrap();
+            let has = |line: &str| message.contains(&format!("\r\n{line}\r\n"));
+            let one_click = kind.has_one_click();
+            assert_eq!(has(&format!("List-Unsubscribe: <{LINK}>")), one_click);
+            let post = "List-Unsubscribe-Post: List-Unsubscribe=One-Click";
+            assert_eq!(has(post), one_click, "{kind:?}");
+            let automatic = kind != MailKind::Issue;
+            assert_eq!(has("Auto-Submitted: auto-generated"), automatic, "{kind:?}");
+            assert_eq!(has("X-Auto-Response-Suppress: All"), automatic, "{kind:?}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Our mails, read back by an independent parser and byte by byte: `form` has the MIME and the
-//! headers (`privacy.md` 3.1, 3.2), `content` what they say (8.3), `refusals` what is not sent.
+//! headers (`privacy.md` 3.1, 3.2), `content` what they say (8.3), `refusals` what is not sent,
+//! `signatures` what verifiers say of DKIM (3.3), `frozen` what stays as it was approved.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use domain::Language;
@@ -7,7 +8,9 @@ use mail_parser::{Message, MessageParser};
 
 mod content;
 mod form;
+mod frozen;
 mod refusals;
+mod signatures;
 #[path = "../support/mod.rs"]
 mod support;
 
