@@ -37,6 +37,19 @@ impl Timestamp {
         self.0.div_ceil(60_000)
     }
 
+    /// The moment at which a day begins in UTC; none where the text is no day like 2026-11-24.
+    #[must_use]
+    pub fn of_day(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let year = parts.next()?.parse().ok()?;
+        let month = parts.next()?.parse::<u8>().ok()?;
+        let day = parts.next()?.parse().ok()?;
+        let date = time::Date::from_calendar_date(year, month.try_into().ok()?, day).ok()?;
+        let begin = date.midnight().assume_utc();
+        (parts.next().is_none() && date >= time::macros::date!(1970-01-01))
+            .then(|| Self::from_date_time(begin))
+    }
+
     /// This moment and a duration later.
     #[must_use]
     pub fn plus(self, duration: std::time::Duration) -> Self {
@@ -148,6 +161,15 @@ mod tests {
         let date_time = moment.to_date_time().unwrap();
         assert_eq!(Timestamp::from_date_time(date_time), moment);
         assert_eq!(moment.utc_day(), 20_781);
+    }
+
+    #[test]
+    fn a_day_is_read_as_people_write_it() {
+        let day = Timestamp::of_day("2026-11-24").unwrap();
+        assert_eq!((day.utc_day(), day.as_millis() % DAY_MS), (20_781, 0));
+        for wrong in ["", "2026-11", "2026-02-30", "24.11.2026", "2026-11-24-1", "1969-01-01"] {
+            assert_eq!(Timestamp::of_day(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

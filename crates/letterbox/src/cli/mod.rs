@@ -2,11 +2,13 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `options` | groups of options that several commands share |
+//! | `options`, `limits` | groups of options that several commands share |
 //! | `target` | which installation an operator command acts on |
 //! | `up`, `roles` | what runs: everything in one process, or one role |
-//! | `operator` | what an operator does to it |
+//! | `operator`, `issue` | what an operator does to it |
 
+mod limits;
+mod issue;
 mod operator;
 mod options;
 mod roles;
@@ -17,9 +19,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use operator::{
-    BodyCommand, DeadLettersCommand, IssueCommand, KeysCommand, NewsletterCommand,
-};
+pub(crate) use limits::LimitOptions;
+pub(crate) use issue::{ChangeOptions, DoubtWord, InDoubt, IssueCommand, SendOptions};
+pub(crate) use operator::{BodyCommand, DeadLettersCommand, KeysCommand, NewsletterCommand};
 pub(crate) use options::{BrokerOptions, DatabaseOptions, RelayOptions, StopOption};
 pub(crate) use roles::{DeliverOptions, IntakeOptions, MigrateOptions, UnsubscribeOptions};
 pub(crate) use target::{DataOption, Target};
@@ -77,7 +79,7 @@ pub(crate) enum Command {
     /// Add, change and list newsletters
     #[command(subcommand)]
     Newsletter(NewsletterCommand),
-    /// Send an issue, and see how far it is
+    /// Send an issue, see how far it is, stop it and go on
     #[command(subcommand)]
     Issue(IssueCommand),
     /// Write commented example files to start from: body, newsletter, issue

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::limits::LimitOptions;
 use super::options::{
     AdminOption, BrokerOptions, DatabaseOptions, LogOption, RelayOptions, StopOption,
 };
@@ -116,6 +117,8 @@ pub(crate) struct DeliverOptions {
 
     #[command(flatten)]
     pub(crate) relay: RelayOptions,
+    #[command(flatten)]
+    pub(crate) limits: LimitOptions,
 
     /// To try it out, in place of --smtp: each mail becomes a file in DIR and none leaves the machine
     #[arg(long, value_name = "DIR", conflicts_with = "smtp")]

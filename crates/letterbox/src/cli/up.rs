@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::limits::LimitOptions;
 use super::options::{LogOption, RelayOptions};
 use super::target::DataOption;
 
@@ -33,6 +34,8 @@ pub(crate) struct UpOptions {
 
     #[command(flatten)]
     pub(crate) relay: RelayOptions,
+    #[command(flatten)]
+    pub(crate) limits: LimitOptions,
 
     /// Do not set up the example body and newsletter on the first start without --smtp
     #[arg(long)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use delivery::RouteLimits;
 use mail::Transport;
 use queue::{Broker, BrokerSettings};
 use service_runtime::admin::{Check, Checks};
@@ -19,7 +20,7 @@ use crate::cli::DeliverOptions;
 use crate::data_folder::DataFolder;
 use crate::failure::SettingsError;
 use crate::keys::role_folders::{self, DeliverKeys};
-use crate::settings::{base_url, broker, database, relay};
+use crate::settings::{base_url, broker, database, limits, relay};
 use crate::{caught_mail_page, starting};
 
 const ADMIN: SocketAddr = process::loopback(9103);
@@ -38,6 +39,7 @@ struct DeliverSettings {
     data: PathBuf,
     outlet: Outlet,
     connections: u16,
+    limits: RouteLimits,
     database: ConnectSettings,
     broker: Option<BrokerSettings>,
 }
@@ -74,6 +76,7 @@ impl DeliverSettings {
             data: options.data,
             outlet,
             connections,
+            limits: limits::of(&options.limits),
         })
     }
 }
@@ -111,6 +114,7 @@ pub(crate) fn run(options: DeliverOptions) -> anyhow::Result<()> {
             .map(|broker| Broker::new(broker, "deliver", Arc::new(OsEntropy)));
         let worker = delivery::Settings {
             connections: usize::from(settings.connections),
+            limits: settings.limits,
             ..delivery::Settings::new(settings.base_url, data.root().to_owned())
         };
         let started = delivery::run(

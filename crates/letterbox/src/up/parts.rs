@@ -203,6 +203,7 @@ fn start_delivery(
     };
     let worker = delivery::Settings {
         connections: usize::from(settings.connections),
+        limits: settings.limits,
         ..delivery::Settings::new(settings.base_url.clone(), data.state())
     };
     delivery::run(

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use delivery::RouteLimits;
+
 use super::postgres_programs;
 use crate::cli::UpOptions;
 use crate::failure::SettingsError;
-use crate::settings::base_url;
+use crate::settings::{base_url, limits};
 use crate::settings::relay::{self, Relay};
 
 /// Checked settings.
@@ -16,6 +18,7 @@ pub(crate) struct UpSettings {
     pub(crate) base_url: String,
     pub(crate) relay: Option<Relay>,
     pub(crate) connections: u16,
+    pub(crate) limits: RouteLimits,
     pub(crate) example: bool,
     pub(crate) postgres_bin: Option<PathBuf>,
     pub(crate) log: String,
@@ -58,6 +61,7 @@ pub(crate) fn check(options: UpOptions) -> Result<UpSettings, SettingsError> {
         example: relay.is_none() && !options.no_example,
         relay,
         connections: options.relay.connections,
+        limits: limits::of(&options.limits),
         postgres_bin: options.postgres_bin,
         log: options.log.log,
         spool_limit: options.spool_limit,
@@ -107,6 +111,10 @@ mod tests {
                 "password",
             ),
             (&["--connections", "0"], "--connections"),
+            (&["--rate", "0"], "--rate"),
+            (&["--daily-cap", "1"], "--daily-cap"),
+            (&["--warm-up", "tomorrow"], "2026-11-24"),
+            (&["--warm-up", "2026-02-30"], "2026-11-24"),
             (&["--smtp-password-file", "/nowhere"], "/nowhere"),
             (
                 &[
