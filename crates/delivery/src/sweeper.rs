@@ -1,19 +1,21 @@
-//! What nobody waits for and somebody has to do: issues that are finished, doubts that are old
-//! enough, deadlines, chunks that nobody has in hand, workers whose heart stopped.
+//! What nobody waits for and somebody has to do: issues that are finished, what follows from an
+//! operator's word, doubts that are old enough, deadlines, chunks that nobody has in hand, workers whose
+//! heart stopped.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{MailKind, WorkerId};
+use domain::{DeliveryState, MailKind, Timestamp, WorkerId};
 use service_runtime::Shutdown;
-use store::{FanOut, OwnedChunk, Resolved, StoreError, WorkerTable};
+use store::{FanOut, IssueUpkeep, NewDoubt, OwnedChunk, Resolved, StoreError, WorkerTable};
 use tokio::time::Instant;
 
-use crate::sender::Sender;
+use crate::sender::{Sender, sending_domain};
 
 const EVERY: Duration = Duration::from_secs(1);
 const WATCH_WORKERS: Duration = Duration::from_secs(10);
+const RECONCILE: Duration = Duration::from_mins(1);
 /// A worker whose counter stood still for this long, as seen by our own clock, is dead.
 const DEAD: Duration = Duration::from_mins(1);
 
@@ -21,6 +23,7 @@ const DEAD: Duration = Duration::from_mins(1);
 pub(crate) struct Sweeper {
     pub(crate) sender: Arc<Sender>,
     pub(crate) fan_out: FanOut,
+    pub(crate) upkeep: IssueUpkeep,
     pub(crate) workers: WorkerTable,
 }
 
@@ -28,6 +31,7 @@ pub(crate) struct Sweeper {
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     looked_at: Option<Instant>,
+    reconciled_at: Option<Instant>,
     pulses: HashMap<WorkerId, (u64, Instant)>,
     strays: HashSet<OwnedChunk>,
 }
@@ -37,7 +41,7 @@ impl Sweeper {
     pub(crate) async fn run(self, shutdown: &Shutdown) {
         let mut watch = Watch::default();
         while !shutdown.is_stopping() {
-            if let Err(error) = self.sweep(&mut watch).await
+            if let Err(error) = self.sweep(&mut watch, shutdown).await
                 && !error.is_temporary()
             {
                 tracing::error!(%error, "a sweep failed");
@@ -47,9 +51,14 @@ impl Sweeper {
     }
 
     /// One round.
-    pub(crate) async fn sweep(&self, watch: &mut Watch) -> Result<(), StoreError> {
+    pub(crate) async fn sweep(
+        &self,
+        watch: &mut Watch,
+        shutdown: &Shutdown,
+    ) -> Result<(), StoreError> {
         let sender = &self.sender;
         let now = sender.clock.now();
+        self.follow_operators(now, shutdown).await?;
         let finished = self.fan_out.finish(now).await?;
         if finished > 0 {
             tracing::info!(issues = finished, "finished");
@@ -67,9 +76,64 @@ impl Sweeper {
         {
             self.hand_back_strays(watch).await?;
             self.bury_the_dead(watch).await?;
+            self.upkeep.forget_settled().await?;
+            set_aside(self.upkeep.set_aside().await?);
             watch.looked_at = Some(Instant::now());
         }
+        if watch
+            .reconciled_at
+            .is_none_or(|at| at.elapsed() >= RECONCILE)
+        {
+            let hints = self.upkeep.reconcile(now).await?;
+            if hints > 0 {
+                tracing::info!(hints, "hints that were lost are given again");
+            }
+            watch.reconciled_at = Some(Instant::now());
+        }
         Ok(())
+    }
+
+    /// Cancels, tries again and decides, as far as operators said so.
+    async fn follow_operators(
+        &self,
+        now: Timestamp,
+        shutdown: &Shutdown,
+    ) -> Result<(), StoreError> {
+        let upkeep = &self.upkeep;
+        loop {
+            let cancelled = upkeep.cancel_step(now).await?;
+            super::sender::count(MailKind::Issue, DeliveryState::Cancelled, cancelled);
+            if cancelled == 0 || shutdown.is_stopping() {
+                break;
+            }
+        }
+        while !shutdown.is_stopping() && upkeep.retry_step(now).await? {}
+        self.note_doubts().await?;
+        let decided = upkeep.carry_out(now).await?;
+        metrics::counter!("letterbox_in_doubt_resolved_total", "how" => "operator")
+            .increment(decided);
+        upkeep.wake(now).await?;
+        Ok(())
+    }
+
+    /// Writes down what operators look for in the relay's log.
+    async fn note_doubts(&self) -> Result<(), StoreError> {
+        let doubts = self.upkeep.new_doubts().await?;
+        if doubts.is_empty() {
+            return Ok(());
+        }
+        let address = &self.sender.keys.address;
+        let noted: Vec<(NewDoubt, Option<String>)> = doubts
+            .into_iter()
+            .map(|doubt| {
+                let id = doubt.subscription_id.map(|subscription| {
+                    let local = address.message_id_local_part(doubt.issue, subscription.as_bytes());
+                    format!("{local}@{}", sending_domain(&doubt.sender_address))
+                });
+                (doubt, id)
+            })
+            .collect();
+        self.upkeep.note(&noted).await
     }
 
     /// Chunks that are ours by the database and in nobody's hand, twice in a row: the statement that
@@ -136,6 +200,14 @@ fn resolved(resolved: Resolved) {
     };
     count("skip", resolved.assumed_sent);
     count("resend", resolved.queued_again);
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and these numbers are small"
+)]
+fn set_aside(chunks: u64) {
+    metrics::gauge!("letterbox_chunks_set_aside").set(chunks as f64);
 }
 
 #[expect(

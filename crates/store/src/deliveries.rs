@@ -168,7 +168,8 @@ impl DeliveryStore {
     }
 
     /// Which of these subscribers may still be mailed this issue: the last look, immediately before
-    /// `MAIL FROM` (`reliability.md` 1.9).
+    /// `MAIL FROM` (`reliability.md` 1.9). Whether the issue may go on is not asked here: who waits in a
+    /// paused one is not suppressed.
     ///
     /// # Errors
     /// As [`StoreError`] says; nobody may be mailed then.
@@ -180,7 +181,6 @@ impl DeliveryStore {
     ) -> Result<HashSet<i64>, StoreError> {
         let wanted = sqlx::query_scalar!(
             "SELECT d.subscriber_id FROM delivery d
-             JOIN issue i ON i.id = d.issue_id AND i.state = 3 AND i.deadline > $3
              JOIN subscription s ON s.id = d.subscription AND s.state = 1 AND s.sealed IS NOT NULL
              JOIN subscriber b ON b.id = s.subscriber_id
              WHERE d.issue_id = $1 AND d.subscriber_id = ANY($2) AND d.state = 1

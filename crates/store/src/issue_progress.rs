@@ -33,6 +33,10 @@ pub struct IssueProgress {
     pub undecided: u64,
     /// Recipients in chunks that were set aside, because a worker died of them again and again.
     pub set_aside: u64,
+    /// Chunks that workers have in hand.
+    pub in_hand: u64,
+    /// Whether workers still queue again what failed.
+    pub retrying: bool,
     /// Whether the whole audience is written down.
     pub fanned_out: bool,
     /// When it was approved.
@@ -53,7 +57,7 @@ impl IssueDesk {
             .execute(&mut *tx)
             .await?;
         let row = sqlx::query!(
-            "SELECT n.slug, i.state, i.held_reason, i.in_doubt_policy, i.approved_at,
+            "SELECT n.slug, i.state, i.held_reason, i.in_doubt_policy, i.approved_at, i.retry_from,
                     i.fanned_out_at, i.finished_at,
                     coalesce((SELECT c.subject FROM issue_content c WHERE c.issue_id = i.id
                               ORDER BY array_position(n.languages, c.language) LIMIT 1), '') AS \"subject!\"
@@ -65,7 +69,8 @@ impl IssueDesk {
         let Some(row) = row else { return Ok(None) };
         let chunks = sqlx::query!(
             "SELECT coalesce(sum(in_doubt), 0) AS \"undecided!\",
-                    coalesce(sum(n) FILTER (WHERE state = 4), 0) AS \"set_aside!\"
+                    coalesce(sum(n) FILTER (WHERE state = 4), 0) AS \"set_aside!\",
+                    count(*) FILTER (WHERE state = 1) AS \"in_hand!\"
              FROM chunk WHERE issue_id = $1",
             i64::from(issue.0)
         )
@@ -82,6 +87,8 @@ impl IssueDesk {
             counts: counts(&mut tx, issue).await?,
             undecided: columns::number(chunks.undecided, CHUNK)?,
             set_aside: columns::number(chunks.set_aside, CHUNK)?,
+            in_hand: columns::number(chunks.in_hand, CHUNK)?,
+            retrying: row.retry_from.is_some(),
             fanned_out: row.fanned_out_at.is_some(),
             started: row.approved_at.map(Timestamp::from_date_time),
             finished: row.finished_at.map(Timestamp::from_date_time),

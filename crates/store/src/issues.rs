@@ -6,6 +6,30 @@ use sqlx::PgConnection;
 use crate::issue_states::{InDoubtPolicy, IssueState};
 use crate::{Database, StoreError, columns};
 
+/// The mail that a text makes, as whoever renders it froze it at approval: what is sent, whatever
+/// version or catalogue comes later. Kept with its SHA-256 and never changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrozenText {
+    /// The subject line.
+    pub subject: String,
+    /// What mail programs show beside it.
+    pub preheader: String,
+    /// The mailbox that it comes from.
+    pub sender: String,
+    /// Header lines that all recipients share.
+    pub headers: String,
+    /// What stands behind the issue's number in `Feedback-ID`.
+    pub feedback: String,
+    /// What stands in both texts where a recipient's link goes.
+    pub place: String,
+    /// The plain text.
+    pub text: String,
+    /// The HTML.
+    pub html: String,
+    /// The renderer's own hash over all of it.
+    pub sha256: [u8; 32],
+}
+
 /// An issue's text in one language, frozen at approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssueContent {
@@ -17,9 +41,8 @@ pub struct IssueContent {
     pub preheader: String,
     /// The Markdown, without front matter.
     pub markdown: String,
-    /// The mail that it makes, as whoever renders it froze it; none in an issue of an earlier
-    /// version. Kept with its SHA-256 and never changed.
-    pub frozen: Option<Vec<u8>>,
+    /// The mail that it makes; none in an issue of an earlier version.
+    pub frozen: Option<FrozenText>,
 }
 
 /// An issue to approve.
@@ -102,8 +125,8 @@ pub struct IssueAsSent {
     pub approved: Option<Timestamp>,
     /// SHA-256 over the texts that were approved.
     pub content_sha256: [u8; 32],
-    /// Its texts, in the order of the newsletter's languages, each with the SHA-256 of its frozen mail.
-    pub contents: Vec<(IssueContent, Option<[u8; 32]>)>,
+    /// Its texts, in the order of the newsletter's languages.
+    pub contents: Vec<IssueContent>,
 }
 
 pub(crate) const ISSUE: &str = "issue";
@@ -161,16 +184,30 @@ impl IssueDesk {
         .fetch_one(&mut *tx)
         .await?;
         for content in &issue.contents {
+            let frozen = content.frozen.as_ref();
             sqlx::query!(
                 "INSERT INTO issue_content (issue_id, language, subject, preheader, markdown,
                                             frozen, frozen_sha256)
-                 VALUES ($1, $2, $3, $4, $5, $6, sha256($6))",
+                 SELECT $1, $2, $3, $4, $5, frozen, sha256(frozen)
+                 FROM (SELECT CASE WHEN $14::bytea IS NOT NULL THEN
+                           convert_to(json_build_object('subject', $6::text, 'preheader', $7::text,
+                               'sender', $8::text, 'headers', $9::text, 'feedback', $10::text,
+                               'place', $11::text, 'text', $12::text, 'html', $13::text,
+                               'sha256', encode($14, 'hex'))::text, 'UTF8') END AS frozen) f",
                 number,
                 content.language.number(),
                 content.subject,
                 content.preheader,
                 content.markdown,
-                content.frozen as _,
+                frozen.map(|frozen| &frozen.subject),
+                frozen.map(|frozen| &frozen.preheader),
+                frozen.map(|frozen| &frozen.sender),
+                frozen.map(|frozen| &frozen.headers),
+                frozen.map(|frozen| &frozen.feedback),
+                frozen.map(|frozen| &frozen.place),
+                frozen.map(|frozen| &frozen.text),
+                frozen.map(|frozen| &frozen.html),
+                frozen.map(|frozen| &frozen.sha256[..]),
             )
             .execute(&mut *tx)
             .await?;
@@ -198,7 +235,7 @@ impl IssueDesk {
             number: issue,
             newsletter: NewsletterNumber(columns::number(row.newsletter_id, ISSUE)?),
             state: IssueState::from_number(row.state).ok_or(StoreError::Inconsistent(ISSUE))?,
-            contents: contents.into_iter().map(|(content, _)| content).collect(),
+            contents,
             message_date: Timestamp::from_date_time(row.message_date),
             deadline: Timestamp::from_date_time(row.deadline),
             in_doubt_policy: InDoubtPolicy::from_number(row.in_doubt_policy)
@@ -228,16 +265,23 @@ impl IssueDesk {
     }
 }
 
-/// The texts of an issue, each with the SHA-256 of its frozen mail.
+/// The texts of an issue.
 async fn contents(
     connection: &mut PgConnection,
     issue: IssueNumber,
-) -> Result<Vec<(IssueContent, Option<[u8; 32]>)>, StoreError> {
+) -> Result<Vec<IssueContent>, StoreError> {
     const TABLE: &str = "issue_content";
     sqlx::query!(
-        "SELECT c.language, c.subject, c.preheader, c.markdown, c.frozen, c.frozen_sha256
+        "SELECT c.language, c.subject, c.preheader, c.markdown,
+                f.subject AS \"frozen_subject?\", f.preheader AS \"frozen_preheader?\",
+                f.sender AS \"sender?\", f.headers AS \"headers?\", f.feedback AS \"feedback?\",
+                f.place AS \"place?\", f.text AS \"text?\", f.html AS \"html?\",
+                decode(f.sha256, 'hex') AS \"sha256?\"
          FROM issue_content c JOIN issue i ON i.id = c.issue_id
          JOIN newsletter n ON n.id = i.newsletter_id
+         LEFT JOIN LATERAL json_to_record(convert_from(c.frozen, 'UTF8')::json)
+             AS f(subject text, preheader text, sender text, headers text, feedback text,
+                  place text, text text, html text, sha256 text) ON c.frozen IS NOT NULL
          WHERE c.issue_id = $1 ORDER BY array_position(n.languages, c.language)",
         i64::from(issue.0)
     )
@@ -245,15 +289,27 @@ async fn contents(
     .await?
     .into_iter()
     .map(|row| {
-        let sha256 = row.frozen_sha256.map(|hash| columns::bytes(&hash, TABLE));
-        let content = IssueContent {
+        let frozen = row.sha256.map(|sha256| {
+            let part = |text: Option<String>| text.ok_or(StoreError::Inconsistent(TABLE));
+            Ok::<_, StoreError>(FrozenText {
+                subject: part(row.frozen_subject)?,
+                preheader: part(row.frozen_preheader)?,
+                sender: part(row.sender)?,
+                headers: part(row.headers)?,
+                feedback: part(row.feedback)?,
+                place: part(row.place)?,
+                text: part(row.text)?,
+                html: part(row.html)?,
+                sha256: columns::bytes(&sha256, TABLE)?,
+            })
+        });
+        Ok(IssueContent {
             language: columns::language(row.language, TABLE)?,
             subject: row.subject,
             preheader: row.preheader,
             markdown: row.markdown,
-            frozen: row.frozen,
-        };
-        Ok((content, sha256.transpose()?))
+            frozen: frozen.transpose()?,
+        })
     })
     .collect()
 }

@@ -71,7 +71,9 @@ pub use issue_changes::{ChangeError, Doubt};
 pub use issue_progress::IssueProgress;
 pub use issue_states::{DoubtDecision, HoldReason, InDoubtPolicy, IssueState};
 pub use issue_upkeep::{IssueUpkeep, NewDoubt};
-pub use issues::{ApproveError, IssueAsSent, IssueContent, IssueDesk, IssueToSend, NewIssue};
+pub use issues::{
+    ApproveError, FrozenText, IssueAsSent, IssueContent, IssueDesk, IssueToSend, NewIssue,
+};
 pub use mails::{ClaimedMail, MailAttempt, MailClaim, MailResult, MailStore};
 pub use migrate::MIGRATOR;
 pub use operator_desk::{NewNewsletter, OperatorDesk};

@@ -1,4 +1,4 @@
-//! The command lines of operator commands.
+//! The command lines of operator commands; those about issues are in `issue`.
 
 use std::path::PathBuf;
 
@@ -38,36 +38,6 @@ pub(crate) enum NewsletterCommand {
     },
     /// List the newsletters
     List {
-        #[command(flatten)]
-        target: Target,
-    },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum IssueCommand {
-    /// Send an issue to everybody who gets the newsletter, and watch it go
-    ///
-    /// The file is Markdown. Between two lines of --- at its top stand `subject:` and `preheader:`.
-    /// What the lint finds is refused before anything is sent. Ctrl-C ends the watching, not the sending.
-    Send {
-        /// The issue in the newsletter's first language
-        file: PathBuf,
-        /// The newsletter's slug
-        #[arg(long, value_name = "SLUG")]
-        newsletter: String,
-        /// The same issue in Welsh, for a newsletter in both languages
-        #[arg(long, value_name = "FILE")]
-        welsh: Option<PathBuf>,
-        /// Hand it over and do not wait
-        #[arg(long)]
-        no_wait: bool,
-        #[command(flatten)]
-        target: Target,
-    },
-    /// Show how far an issue is, or all of them
-    Status {
-        /// The issue's number
-        number: Option<u32>,
         #[command(flatten)]
         target: Target,
     },

@@ -1,76 +1,115 @@
-//! `letterbox issue send` and `issue status`.
+//! `letterbox issue`: sending one; what else an operator says to it is in the files beside.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, bail};
 use domain::{Catalogue, Clock, IssueNumber, Language, Newsletter, Slug};
 use issue_text::{IssueText, Severity};
 use mail::{FrozenIssue, IssueMail};
 use service_runtime::SystemClock;
 use sha2::{Digest, Sha256};
-use store::{ApproveError, InDoubtPolicy, IssueContent, IssueDesk, IssueState, NewIssue};
+use store::{ApproveError, FrozenText, InDoubtPolicy, IssueContent, NewIssue};
 
-use super::progress_line::{ProgressLine, describe};
-use super::{block_on, installation, read_input};
-use crate::cli::IssueCommand;
+use super::issue_change::{self, Change};
+use super::issue_show::{self, Form};
+use super::{block_on, installation, issue_doubts, issue_status, read_input};
+use crate::cli::{InDoubt, IssueCommand, SendOptions};
 use crate::failure::{self, SettingsError};
 use crate::up::print_line;
-
-/// Nothing of an issue is sent later than this after its approval.
-const LIFE: Duration = Duration::from_hours(36);
-const POLL: Duration = Duration::from_millis(500);
-/// `issue status` without a number lists this many.
-const LISTED: u16 = 20;
 
 /// Runs the command.
 pub(crate) fn run(command: IssueCommand) -> anyhow::Result<()> {
     match command {
-        IssueCommand::Send {
-            file,
-            newsletter,
-            welsh,
-            no_wait,
+        IssueCommand::Send(options) => send(*options),
+        IssueCommand::Status {
+            number,
+            watch,
+            target,
+        } => issue_status::run(number.map(IssueNumber), watch, &target),
+        IssueCommand::Show {
+            number,
+            language,
+            text,
+            html,
             target,
         } => {
-            let slug = Slug::parse(&newsletter).map_err(|error| {
-                SettingsError::new(format!("--newsletter {newsletter}: {error}"))
-            })?;
-            let mut texts = vec![(file.clone(), read_issue(&file)?)];
-            if let Some(path) = &welsh {
-                let mut twin = read_issue(path)?;
-                if twin.language == Some(Language::En) {
-                    return Err(SettingsError::new(format!(
-                        "--welsh {}: its head says `language: en`",
-                        path.display()
-                    ))
-                    .into());
-                }
-                twin.language = Some(Language::Cy);
-                texts.push((path.clone(), twin));
-            }
-            let place = installation::place_of(&target)?;
-            block_on(async {
-                let open = installation::open(place).await?;
-                let number = approve(&open, slug, texts).await?;
-                if no_wait {
-                    print_line(&format!(
-                        "Issue {} is handed over; see `letterbox issue status {}`.",
-                        number.0, number.0
-                    ));
-                    return Ok(());
-                }
-                watch(&open.database.issues(), number).await
-            })
+            let form = match (text, html) {
+                (true, _) => Form::Text,
+                (_, true) => Form::Html,
+                _ => Form::Summary,
+            };
+            issue_show::run(IssueNumber(number), language.as_deref(), form, &target)
         }
-        IssueCommand::Status { number, target } => {
-            let place = installation::place_of(&target)?;
-            block_on(async {
-                let open = installation::open(place).await?;
-                status(&open.database.issues(), number.map(IssueNumber)).await
-            })
-        }
+        IssueCommand::Pause(options) => issue_change::run(Change::Pause, &options),
+        IssueCommand::Resume(options) => issue_change::run(Change::Resume, &options),
+        IssueCommand::Cancel(options) => issue_change::run(Change::Cancel, &options),
+        IssueCommand::RetryFailed(options) => issue_change::run(Change::RetryFailed, &options),
+        IssueCommand::Doubts(options) => issue_doubts::list(&options),
+        IssueCommand::Decide {
+            number,
+            word,
+            message_ids,
+            target,
+        } => issue_doubts::decide(IssueNumber(number), word, &message_ids, &target),
     }
+}
+
+fn send(options: SendOptions) -> anyhow::Result<()> {
+    let SendOptions {
+        file,
+        newsletter,
+        welsh,
+        in_doubt,
+        hours,
+        no_wait,
+        target,
+    } = options;
+    let slug = Slug::parse(&newsletter)
+        .map_err(|error| SettingsError::new(format!("--newsletter {newsletter}: {error}")))?;
+    let mut texts = vec![(file.clone(), read_issue(&file)?)];
+    if let Some(path) = &welsh {
+        let mut twin = read_issue(path)?;
+        if twin.language == Some(Language::En) {
+            return Err(SettingsError::new(format!(
+                "--welsh {}: its head says `language: en`",
+                path.display()
+            ))
+            .into());
+        }
+        twin.language = Some(Language::Cy);
+        texts.push((path.clone(), twin));
+    }
+    let terms = Terms {
+        in_doubt: match in_doubt {
+            InDoubt::Skip => InDoubtPolicy::Skip,
+            InDoubt::Resend => InDoubtPolicy::Resend,
+            InDoubt::Hold => InDoubtPolicy::Hold,
+        },
+        life: Duration::from_hours(hours.into()),
+    };
+    let place = installation::place_of(&target)?;
+    block_on(async {
+        let open = installation::open(place).await?;
+        let number = approve(&open, slug, texts, terms).await?;
+        if no_wait {
+            print_line(&format!(
+                "Issue {} is handed over; see `letterbox issue status {}`.",
+                number.0, number.0
+            ));
+            return Ok(());
+        }
+        print_line(&format!(
+            "Issue {} goes out. Ctrl-C ends the watching, not the sending.",
+            number.0
+        ));
+        issue_status::watch(&open.database.issues(), number).await
+    })
+}
+
+/// How an issue is sent.
+struct Terms {
+    in_doubt: InDoubtPolicy,
+    life: Duration,
 }
 
 /// Reads an issue and refuses whatever the lint finds, all of it at once.
@@ -102,6 +141,7 @@ async fn approve(
     open: &installation::Installation,
     slug: Slug,
     texts: Vec<(PathBuf, IssueText)>,
+    terms: Terms,
 ) -> anyhow::Result<IssueNumber> {
     let catalogue = open.catalogue().await?;
     let Some(newsletter) = catalogue.newsletter(slug.as_str()) else {
@@ -123,15 +163,16 @@ async fn approve(
         .first()
         .copied()
         .unwrap_or(Language::En);
-    refuse_unmailable(open, &catalogue, newsletter, first, &texts)?;
+    let frozen = freeze(open, &catalogue, newsletter, first, &texts)?;
     let contents: Vec<IssueContent> = texts
         .into_iter()
-        .map(|(_, text)| IssueContent {
+        .zip(frozen)
+        .map(|((_, text), frozen)| IssueContent {
             language: text.language.unwrap_or(first),
             subject: text.subject,
             preheader: text.preheader,
             markdown: text.markdown,
-            frozen: None,
+            frozen: Some(frozen),
         })
         .collect();
     let now = SystemClock.now();
@@ -140,8 +181,8 @@ async fn approve(
         content_sha256: content_sha256(&contents),
         contents,
         message_date: now,
-        deadline: now.plus(LIFE),
-        in_doubt_policy: InDoubtPolicy::Skip,
+        deadline: now.plus(terms.life),
+        in_doubt_policy: terms.in_doubt,
     };
     open.database.issues().approve(&issue, now).await.map_err(|error| match error {
         ApproveError::MissingLanguage(Language::Cy) => SettingsError::new(format!(
@@ -176,19 +217,21 @@ fn refuse_foreign_images(
     Ok(())
 }
 
-/// What the sender would not be able to make a mail of is told now, not after the approval.
-fn refuse_unmailable(
+/// The mails that the texts make, as every reader gets them. What cannot be made a mail of is told now,
+/// not after the approval.
+fn freeze(
     open: &installation::Installation,
     catalogue: &Catalogue,
     newsletter: &Newsletter,
     first: Language,
     texts: &[(PathBuf, IssueText)],
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<FrozenText>> {
     let body = catalogue.body.as_ref().ok_or_else(|| {
         SettingsError::new("nothing was sent: the body is not set; see `letterbox body set --help`")
     })?;
+    let mut all = Vec::with_capacity(texts.len());
     for (path, text) in texts {
-        FrozenIssue::new(&IssueMail {
+        let frozen = FrozenIssue::new(&IssueMail {
             body,
             newsletter,
             language: text.language.unwrap_or(first),
@@ -198,8 +241,19 @@ fn refuse_unmailable(
         .map_err(|error| {
             SettingsError::new(format!("{}: nothing was sent: {error}", path.display()))
         })?;
+        all.push(FrozenText {
+            subject: frozen.subject,
+            preheader: frozen.preheader,
+            sender: frozen.sender,
+            headers: frozen.headers,
+            feedback: frozen.feedback,
+            place: frozen.place,
+            text: frozen.text,
+            html: frozen.html,
+            sha256: frozen.sha256,
+        });
     }
-    Ok(())
+    Ok(all)
 }
 
 /// What was approved, as one hash: language, subject, preheader and Markdown, a zero byte after each.
@@ -217,76 +271,4 @@ fn content_sha256(contents: &[IssueContent]) -> [u8; 32] {
         }
     }
     hash.finalize().into()
-}
-
-/// Shows the issue equation until the issue has ended.
-async fn watch(desk: &IssueDesk, number: IssueNumber) -> anyhow::Result<()> {
-    print_line(&format!(
-        "Issue {} goes out. Ctrl-C ends the watching, not the sending.",
-        number.0
-    ));
-    let mut line = ProgressLine::new();
-    loop {
-        let progress = desk
-            .progress(number)
-            .await
-            .context("the database went away; the issue goes on when it is back")?
-            .context("the issue is gone")?;
-        if matches!(
-            progress.state,
-            IssueState::Finished | IssueState::Cancelled | IssueState::Held
-        ) {
-            line.end();
-            print_line(&describe(progress.state.label(), &progress.counts, None));
-            if progress.state == IssueState::Held {
-                bail!(
-                    "issue {} is held: those who wait in it get nothing for now; the log of the worker says why",
-                    number.0
-                );
-            }
-            if progress.counts.audience == 0 {
-                print_line("Nobody gets this newsletter at present, so nothing was sent.");
-            }
-            return Ok(());
-        }
-        line.show(progress.state.label(), &progress.counts, Instant::now());
-        tokio::time::sleep(POLL).await;
-    }
-}
-
-async fn status(desk: &IssueDesk, number: Option<IssueNumber>) -> anyhow::Result<()> {
-    let found = match number {
-        Some(number) => match desk
-            .progress(number)
-            .await
-            .context("the issue cannot be read")?
-        {
-            Some(progress) => vec![progress],
-            None => {
-                return Err(SettingsError::new(format!(
-                    "there is no issue {}: `letterbox issue status` lists them",
-                    number.0
-                ))
-                .into());
-            }
-        },
-        None => desk
-            .list(LISTED)
-            .await
-            .context("the issues cannot be read")?,
-    };
-    if found.is_empty() {
-        print_line("No issue was sent yet: see `letterbox issue send --help`.");
-    }
-    for progress in found {
-        print_line(&format!(
-            "Issue {} of {}: {}",
-            progress.number.0, progress.newsletter, progress.subject
-        ));
-        print_line(&format!(
-            "  {}",
-            describe(progress.state.label(), &progress.counts, None)
-        ));
-    }
-    Ok(())
 }

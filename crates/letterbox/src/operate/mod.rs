@@ -1,10 +1,23 @@
 //! Operator commands: each opens its input files, finds the installation (as the owner of a data folder,
 //! or by a database), and acts on it.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `installation` | the installation that a command acts on |
+//! | `body`, `newsletter`, `keys`, `dead_letters` | the command of that name |
+//! | `issue` | `issue`, and of it `send` |
+//! | `issue_status`, `progress_line` | how far issues are |
+//! | `issue_change`, `issue_doubts` | pause, resume, cancel, retry; mails in doubt |
+//! | `issue_show` | an issue as it was sent |
 
 mod body;
 mod dead_letters;
 mod installation;
 mod issue;
+mod issue_change;
+mod issue_doubts;
+mod issue_show;
+mod issue_status;
 mod keys;
 mod newsletter;
 mod progress_line;
