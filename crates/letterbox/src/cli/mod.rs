@@ -7,8 +7,8 @@
 //! | `up`, `roles` | what runs: everything in one process, or one role |
 //! | `operator`, `issue` | what an operator does to it |
 
-mod limits;
 mod issue;
+mod limits;
 mod operator;
 mod options;
 mod roles;
@@ -19,8 +19,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use limits::LimitOptions;
 pub(crate) use issue::{ChangeOptions, DoubtWord, InDoubt, IssueCommand, SendOptions};
+pub(crate) use limits::LimitOptions;
 pub(crate) use operator::{BodyCommand, DeadLettersCommand, KeysCommand, NewsletterCommand};
 pub(crate) use options::{BrokerOptions, DatabaseOptions, RelayOptions, StopOption};
 pub(crate) use roles::{DeliverOptions, IntakeOptions, MigrateOptions, UnsubscribeOptions};
