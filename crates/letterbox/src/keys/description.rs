@@ -1,9 +1,11 @@
-//! What `letterbox keys show` says of a folder: numbers, states and public keys, never a secret.
+//! What `letterbox keys show` says of a folder: numbers, states and public keys (of signatures as the
+//! DNS records that publish them), never a secret.
 
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
 
+use super::dkim;
 use super::key_file::{Holder, Kind};
 use super::key_folder::{self, KeyFolder};
 use super::masters;
@@ -49,6 +51,14 @@ fn of(path: &Path, holder: Holder) -> anyhow::Result<Vec<String>> {
     for (kid, public) in sealing {
         let public = HEXLOWER.encode(&public);
         lines.push(format!("sealing      key id {kid}, public key {public}"));
+    }
+    if holder.may_sign() {
+        let records = dkim::records(path)?;
+        lines.extend(
+            records
+                .into_iter()
+                .map(|record| format!("dkim         {record}")),
+        );
     }
     Ok(lines)
 }

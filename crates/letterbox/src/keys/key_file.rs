@@ -257,6 +257,11 @@ impl Holder {
         }
     }
 
+    /// Whether its folder may hold keys of signatures, which only a worker makes.
+    pub(super) const fn may_sign(self) -> bool {
+        matches!(self, Self::Masters | Self::Deliver)
+    }
+
     /// Whether its folder may hold keys of this kind.
     pub(super) fn may_hold(self, kind: Kind) -> bool {
         self.share().iter().any(|(held, _)| *held == kind)

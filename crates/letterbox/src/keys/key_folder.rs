@@ -13,6 +13,7 @@ use link_token::ClassKey;
 use service_runtime::secret_file::{self, SecretFileError};
 use zeroize::Zeroizing;
 
+use super::dkim;
 use super::key_file::{Generations, Holder, KeyFile, Kind};
 use crate::failure::SettingsError;
 
@@ -32,6 +33,8 @@ impl KeyFolder {
                 Some(file) => {
                     found.insert(file);
                 }
+                // Read by `dkim`: these have no share of their own, since none needs to be there.
+                None if holder.may_sign() && dkim::selector(&name).is_some() => {}
                 // Operators have kept what they like beside the masters, a backup or a note; nothing
                 // of it is read.
                 None if holder == Holder::Masters => {}
@@ -136,6 +139,11 @@ pub(super) fn key_files(path: &Path) -> anyhow::Result<BTreeSet<KeyFile>> {
         .collect())
 }
 
+/// The names in a folder, sorted.
+pub(super) fn names(path: &Path) -> anyhow::Result<Vec<String>> {
+    Ok(entries(path)?.into_keys().collect())
+}
+
 /// The newest generation makes, older ones verify.
 pub(super) fn state(generation: u16, newest: u16) -> KeyState {
     if generation == newest {
@@ -206,14 +214,15 @@ fn foreign(path: &Path, holder: Holder, name: &str, file_type: FileType) -> Sett
             own.display()
         ));
     }
+    let is_key = KeyFile::from_name(name).is_some() || dkim::selector(name).is_some();
     SettingsError::new(match KeyFile::from_name(name) {
         Some(file) if file.kind.is_master() => format!(
             "{shown} is a master key, which no role may hold: take it away from this machine, and give --keys a folder `{role}` that `letterbox keys split` made from the masters"
         ),
-        Some(_) => format!(
+        _ if is_key => format!(
             "{shown} is a key that {role} may not hold: give --keys the folder `{role}` that `letterbox keys split` made, and nothing else in it"
         ),
-        None => format!("{shown} is no key of {role}: keep nothing in this folder but its keys"),
+        _ => format!("{shown} is no key of {role}: keep nothing in this folder but its keys"),
     })
 }
 
@@ -235,24 +244,10 @@ fn lacking(path: &Path, holder: Holder, missing: KeyFile) -> SettingsError {
 
 fn read_value(folder: &Path, holder: Holder, file: KeyFile) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let path = folder.join(file.to_string());
-    // A link leads to a file that somebody else may own and change; opening a pipe would wait for ever.
-    ensure!(
-        fs::symlink_metadata(&path).map_or(true, |metadata| metadata.is_file()),
-        SettingsError::new(format!(
-            "{} is a link or no file at all: put the key itself there",
-            path.display()
-        ))
-    );
-    let text = secret_file::read(&path).map_err(|error| match error {
-        SecretFileError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            lacking(folder, holder, file)
-        }
-        SecretFileError::Unreadable { source, .. } => SettingsError::new(format!(
-            "cannot read {}: {source}: it must belong to the user that runs this",
-            path.display()
-        )),
-        other => SettingsError::new(other.to_string()),
-    })?;
+    if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Err(lacking(folder, holder, file).into());
+    }
+    let text = read_secret(&path)?;
     let bytes = Zeroizing::new(HEXLOWER.decode(&text).unwrap_or_default());
     ensure!(
         bytes.len() == file.kind.length(),
@@ -263,6 +258,25 @@ fn read_value(folder: &Path, holder: Holder, file: KeyFile) -> anyhow::Result<Ze
         ))
     );
     Ok(bytes)
+}
+
+/// The bytes of a key file.
+pub(super) fn read_secret(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    // A link leads to a file that somebody else may own and change; opening a pipe would wait for ever.
+    ensure!(
+        fs::symlink_metadata(path).map_or(true, |metadata| metadata.is_file()),
+        SettingsError::new(format!(
+            "{} is a link or no file at all: put the key itself there",
+            path.display()
+        ))
+    );
+    Ok(secret_file::read(path).map_err(|error| match error {
+        SecretFileError::Unreadable { source, .. } => SettingsError::new(format!(
+            "cannot read {}: {source}: it must belong to the user that runs this",
+            path.display()
+        )),
+        other => SettingsError::new(other.to_string()),
+    })?)
 }
 
 /// The body id alone, whoever's folder it is.

@@ -11,6 +11,7 @@ use link_token::return_path::ReturnPathKeys;
 use link_token::{FormStampKey, LinkClass, LinkKeys, LinkMaster};
 use zeroize::Zeroizing;
 
+use super::dkim::{self, DkimFile};
 use super::key_file::{Holder, KeyFile, Kind};
 use super::key_folder::{self, KeyFolder};
 use super::role_folders::{DeliverKeys, IntakeKeys, UnsubscribeKeys};
@@ -23,6 +24,8 @@ pub(crate) struct Masters {
     pub(crate) address: Vec<AddressMaster>,
     pub(crate) sealing: Vec<SealingKey>,
     pub(super) form_stamp: Zeroizing<[u8; 32]>,
+    /// Made beside the masters and from none of them.
+    pub(super) dkim: Vec<DkimFile>,
 }
 
 /// A key pair for sealed addresses.
@@ -90,6 +93,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Masters> {
         address,
         sealing: sealing_keys(path, &folder)?,
         form_stamp: folder.key(Kind::FormStamp, 0)?,
+        dkim: dkim::read(path)?,
     })
 }
 
@@ -146,7 +150,7 @@ impl Masters {
                     leave,
                     join,
                     return_paths,
-                    dkim: None,
+                    dkim: dkim::signer(self.dkim),
                 },
             },
         ))

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `key_file` | every key file there is, and which folder holds which |
 //! | `key_folder` | reading such a folder, strictly, and writing one |
+//! | `dkim` | keys of signatures: PEM files beside these |
 //! | `masters` | the masters: of an embedded installation, or in `DIR/masters` |
 //! | `split` | a folder for each role, with its share of what the masters give |
 //! | `role_folders` | a role reads its own |
@@ -25,11 +26,13 @@
 //! | `address-suppression-N.key` | recognises an erased address; nested | | | | all |
 //! | `address-row-N.key` | row MAC | | | | newest |
 //! | `address-message-id-N.key` | Message-ID | | | | newest |
+//! | `dkim-SELECTOR.key` | signs mail; PEM, and none needs to be there | any | | | any |
 //!
 //! The largest N makes, all verify and open. A role's folder holds exactly its column: no master, and
 //! nothing from which another role's key can be had.
 
 pub(crate) mod description;
+pub(crate) mod dkim;
 mod key_file;
 mod key_folder;
 pub(crate) mod masters;

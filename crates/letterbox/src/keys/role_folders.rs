@@ -12,6 +12,7 @@ use domain::{BodyId, KeyId};
 use link_token::return_path::ReturnPathKeys;
 use link_token::{FormStampKey, LinkClass, LinkKeys};
 
+use super::dkim;
 use super::key_file::{Holder, Kind};
 use super::key_folder::{self, KeyFolder};
 use super::masters;
@@ -91,7 +92,7 @@ pub(crate) fn read_deliver(path: &Path) -> anyhow::Result<DeliverKeys> {
             join: links(&folder, LinkClass::Join)?,
             return_paths: ReturnPathKeys::from_keys(folder.class_keys(Kind::ReturnPath)?)
                 .context("the return path keys are broken")?,
-            dkim: None,
+            dkim: dkim::signer(dkim::read(path)?),
         },
     })
 }

@@ -14,6 +14,7 @@ use link_token::{LinkClass, LinkMaster};
 use zeroize::Zeroizing;
 
 use super::Masters;
+use super::dkim;
 use super::key_file::{Generations, Holder, KeyFile, Kind};
 use super::key_folder::{create_folder, parent_of, sync_folder, write_new};
 use super::masters;
@@ -65,6 +66,9 @@ fn write_share(masters: &Masters, role: Holder, parent: &Path) -> anyhow::Result
         .context("the address keys are broken")?;
     for file in role.files(generations(masters)?) {
         write_new(&folder, file, &value(masters, &derived, file)?)?;
+    }
+    if role.may_sign() {
+        dkim::copy(&masters.dkim, &folder)?;
     }
     sync_folder(&folder)
 }

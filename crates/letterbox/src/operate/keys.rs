@@ -1,4 +1,4 @@
-//! `letterbox keys new`, `keys split` and `keys show`.
+//! `letterbox keys new`, `keys split`, `keys dkim` and `keys show`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use service_runtime::OsEntropy;
 use crate::cli::{DataOption, KeysCommand};
 use crate::data_folder::DataFolder;
 use crate::failure::SettingsError;
-use crate::keys::{description, masters, split};
+use crate::keys::{description, dkim, masters, split};
 use crate::unprivileged;
 use crate::up::print_line;
 
@@ -18,6 +18,11 @@ pub(crate) fn run(command: KeysCommand) -> anyhow::Result<()> {
     match command {
         KeysCommand::New { dir } => new(&dir),
         KeysCommand::Split { dir, masters, data } => split(&dir, masters, &data),
+        KeysCommand::Dkim {
+            dir,
+            selector,
+            data,
+        } => make_dkim(dir.as_deref(), &selector, &data),
         KeysCommand::Show { keys, data } => show(keys.as_deref(), &data),
     }
 }
@@ -78,6 +83,31 @@ fn print_roles(dir: &Path) {
             dir.join(role).display()
         ));
     }
+}
+
+fn make_dkim(dir: Option<&Path>, selector: &str, data: &DataOption) -> anyhow::Result<()> {
+    let folder = if let Some(folder) = dir {
+        folder.to_owned()
+    } else {
+        let data = DataFolder::at(&data.folder())?;
+        unprivileged::become_owner(&data)?;
+        data.keys()
+    };
+    dkim::create(&folder, selector)?;
+    print_line(&format!(
+        "dkim-{selector}-rsa.key and dkim-{selector}-ed25519.key are in {}.",
+        folder.display()
+    ));
+    print_line(
+        "Publish what the keys of this folder are checked by, in the zone of each sending domain:",
+    );
+    for record in dkim::records(&folder)? {
+        print_line(&record);
+    }
+    print_line(
+        "From its next start on the worker signs with them: start it when others can look them up.",
+    );
+    Ok(())
 }
 
 fn show(keys: Option<&Path>, data: &DataOption) -> anyhow::Result<()> {

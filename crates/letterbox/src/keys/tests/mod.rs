@@ -1,6 +1,7 @@
 //! What a role's folder holds, what is refused, and what whoever has one of them can do with it.
 
 mod attacker;
+mod dkim;
 mod interrupted;
 mod refused;
 mod share;
