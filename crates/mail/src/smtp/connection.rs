@@ -1,11 +1,14 @@
 //! An open connection that takes one message after another, for as long as nothing about it is in
 //! doubt.
 
+use std::sync::Arc;
+
 use domain::Outcome;
 use tokio::time::Instant;
 
-use super::exchange::Exchange;
+use super::exchange::{Ended, Exchange};
 use super::line::Line;
+use super::meters::{Counted, Meters};
 use super::session::Offers;
 use super::settings::Patience;
 use super::wire_text::WireText;
@@ -18,7 +21,7 @@ use crate::Envelope;
 /// (`reliability.md` 6.3).
 #[derive(Debug)]
 pub(crate) struct SmtpConnection {
-    line: Option<Line>,
+    line: Option<(Line, Counted)>,
     offers: Offers,
     patience: Patience,
     /// How many messages it may still carry.
@@ -28,9 +31,15 @@ pub(crate) struct SmtpConnection {
 }
 
 impl SmtpConnection {
-    pub(crate) fn new(line: Line, offers: Offers, patience: Patience, messages: u32) -> Self {
+    pub(crate) fn new(
+        line: Line,
+        meters: Arc<Meters>,
+        offers: Offers,
+        patience: Patience,
+        messages: u32,
+    ) -> Self {
         Self {
-            line: Some(line),
+            line: Some((line, Counted::new(meters))),
             offers,
             patience,
             left: messages,
@@ -54,7 +63,7 @@ impl SmtpConnection {
         before_data: impl FnOnce() -> bool + Send,
         before_dot: impl FnOnce() -> bool + Send,
     ) -> Outcome {
-        let Some(mut line) = self.line.take() else {
+        let Some((mut line, counted)) = self.line.take() else {
             return Outcome::NotSent("closed");
         };
         let exchange = Exchange {
@@ -68,20 +77,19 @@ impl SmtpConnection {
         self.left = self.left.saturating_sub(1);
         self.used_at = Instant::now();
         match ended {
-            Ok(outcome) => {
+            Ended::Keep(outcome) => {
                 if line.is_quiet().await {
-                    self.line = Some(line);
+                    self.line = Some((line, counted));
                 }
                 outcome
             }
-            Err(outcome) => outcome,
+            Ended::Close(outcome) => outcome,
         }
     }
 
     pub(crate) async fn close(self) {
-        if let Some(mut line) = self.line {
-            // Best effort: the relay closes anyway.
-            let _ = line.ask(b"QUIT\r\n", self.patience.quit).await;
+        if let Some((line, _counted)) = self.line {
+            line.farewell(self.patience.quit).await;
         }
     }
 }

@@ -1,17 +1,27 @@
 //! One message over an open connection.
+//!
+//! The commands before the text go out together where the relay takes them so (`PIPELINING`, RFC
+//! 2920), and each after the reply to the one before where it does not. Then come the text, in one
+//! write, and, if it may still go, the dot in another.
 
 use domain::Outcome;
 
-use super::line::{Fault, Line};
-use super::replies::ServerReply;
+use super::commands::Commands;
+use super::line::Line;
 use super::session::Offers;
 use super::settings::Patience;
 use super::stage::{Judgement, Stage};
 use super::wire_text::{END, WireText};
 use crate::Envelope;
 
-/// How an exchange ended: `Ok` leaves the connection in a known state.
-pub(super) type Ended = Result<Outcome, Outcome>;
+/// How an exchange ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The connection is in a known state.
+    Keep(Outcome),
+    /// The connection is closed.
+    Close(Outcome),
+}
 
 /// One message's worth of a connection.
 pub(super) struct Exchange<'a> {
@@ -21,6 +31,9 @@ pub(super) struct Exchange<'a> {
     pub(super) is_fresh: bool,
 }
 
+/// The end of a message that has no text.
+const NOTHING: &[u8] = b".\r\n";
+
 impl Exchange<'_> {
     pub(super) async fn run(
         mut self,
@@ -29,50 +42,91 @@ impl Exchange<'_> {
         before_data: impl FnOnce() -> bool + Send,
         before_dot: impl FnOnce() -> bool + Send,
     ) -> Ended {
-        let recipient = envelope.recipient.smtp_path();
-        if !is_path(envelope.return_path)
-            || !envelope.return_path.is_ascii()
-            || !is_path(&recipient)
-        {
-            return Ok(Outcome::CannotDeliver("envelope"));
-        }
-        let needs_utf8 = envelope.recipient.needs_smtputf8();
-        if needs_utf8 && !self.offers.smtp_utf8 {
-            return Ok(Outcome::CannotDeliver("smtputf8"));
-        }
-        if !text.is_seven_bit() && !self.offers.eight_bit {
-            return Ok(Outcome::CannotDeliver("8bitmime"));
-        }
+        let commands = match Commands::new(envelope, text, self.offers) {
+            Ok(commands) => commands,
+            Err(why) => return Ended::Keep(Outcome::CannotDeliver(why)),
+        };
         // An idle connection may have been closed, with or without a word (421, 221).
         if !self.line.is_quiet().await {
-            return Err(Stage::Reset.lost());
+            return Ended::Close(Stage::Reset.lost());
         }
-        if !self.is_fresh
-            && let Some(ended) = self.ask(Stage::Reset, b"RSET\r\n").await
-        {
-            return ended;
-        }
-        let options = if needs_utf8 {
-            " BODY=8BITMIME SMTPUTF8"
+        let asked = if self.offers.pipelining {
+            self.all_together(&commands, before_data).await
         } else {
-            ""
+            self.one_by_one(&commands, before_data).await
         };
-        let mail = format!("MAIL FROM:<{}>{options}\r\n", envelope.return_path);
-        if let Some(ended) = self.ask(Stage::Mail, mail.as_bytes()).await {
-            return ended;
+        match asked {
+            Ok(()) => self.text_and_dot(text, before_dot).await,
+            Err(ended) => ended,
         }
-        let rcpt = zeroize::Zeroizing::new(format!("RCPT TO:<{}>\r\n", recipient.as_str()));
-        if let Some(ended) = self.ask(Stage::Rcpt, rcpt.as_bytes()).await {
-            return ended;
+    }
+
+    async fn one_by_one(
+        &mut self,
+        commands: &Commands,
+        before_data: impl FnOnce() -> bool + Send,
+    ) -> Result<(), Ended> {
+        for stage in self.stages() {
+            if *stage == Stage::DataCmd {
+                break;
+            }
+            self.ask(*stage, commands.at(*stage)).await?;
         }
         // The next message begins with RSET, which ends this one.
         if !before_data() {
-            return Ok(Outcome::NotSent("stopped"));
+            return Err(Ended::Keep(Outcome::NotSent("stopped")));
         }
-        if let Some(ended) = self.ask(Stage::DataCmd, b"DATA\r\n").await {
-            return ended;
+        self.ask(Stage::DataCmd, commands.at(Stage::DataCmd)).await
+    }
+
+    async fn all_together(
+        &mut self,
+        commands: &Commands,
+        before_data: impl FnOnce() -> bool + Send,
+    ) -> Result<(), Ended> {
+        if !before_data() {
+            return Err(Ended::Keep(Outcome::NotSent("stopped")));
         }
-        self.text_and_dot(text, before_dot).await
+        let stages = self.stages();
+        let first = stages[0];
+        let limit = self.patience.command;
+        let said = self.line.say(first, commands.together(first), limit).await;
+        if said.is_err() {
+            return Err(Ended::Close(first.lost()));
+        }
+        let mut refusal = None;
+        let mut is_taken = false;
+        for stage in stages {
+            let judged = self.listen(*stage).await;
+            is_taken |= *stage == Stage::Rcpt && judged.is_ok();
+            refusal = match (refusal, judged) {
+                (None, Ok(())) => None,
+                (None, Err(Ended::Close(outcome))) => return Err(Ended::Close(outcome)),
+                (None, Err(Ended::Keep(outcome))) => Some(outcome),
+                // What follows a refusal tells nothing of the message, only of the connection.
+                (Some(refusal), Err(Ended::Close(_))) => return Err(Ended::Close(refusal)),
+                (Some(refusal), Ok(())) if *stage == Stage::DataCmd => {
+                    return Err(self.no_text(refusal, is_taken).await);
+                }
+                (refusal, _) => refusal,
+            };
+        }
+        match refusal {
+            None => Ok(()),
+            Some(refusal) => Err(Ended::Keep(refusal)),
+        }
+    }
+
+    /// The relay wants the text of a message that it refused: it gets one without text and without a
+    /// recipient (RFC 2920 3.1). One that has a recipient all the same would send it.
+    async fn no_text(&mut self, refusal: Outcome, is_taken: bool) -> Ended {
+        if is_taken {
+            return Ended::Close(refusal);
+        }
+        match self.ask(Stage::Dot, NOTHING).await {
+            Ok(()) | Err(Ended::Keep(_)) => Ended::Keep(refusal),
+            Err(Ended::Close(_)) => Ended::Close(refusal),
+        }
     }
 
     async fn text_and_dot(
@@ -80,41 +134,61 @@ impl Exchange<'_> {
         text: &WireText,
         before_dot: impl FnOnce() -> bool + Send,
     ) -> Ended {
-        let told = self.line.tell(text.as_bytes(), self.patience.write).await;
         // A relay that speaks now, or is gone, will not take the message.
-        if told.is_err() || !self.line.is_quiet().await {
-            return Err(Stage::Body.lost());
+        if !self.line.is_quiet().await
+            || self
+                .line
+                .tell(text.as_bytes(), self.patience.write)
+                .await
+                .is_err()
+            || !self.line.is_quiet().await
+        {
+            return Ended::Close(Stage::Body.lost());
         }
         if !before_dot() {
-            return Err(Outcome::NotSent("stopped"));
+            return Ended::Close(Outcome::NotSent("stopped"));
         }
-        self.ask(Stage::Dot, END)
-            .await
-            .unwrap_or(Err(Outcome::InDoubt))
+        match self.ask(Stage::Dot, END).await {
+            Ok(()) => Ended::Close(Outcome::InDoubt),
+            Err(ended) => ended,
+        }
     }
 
-    /// Says a command; none means go on.
-    async fn ask(&mut self, stage: Stage, command: &[u8]) -> Option<Ended> {
-        let limit = match stage {
+    const fn stages(&self) -> &'static [Stage] {
+        const ALL: &[Stage] = &[Stage::Reset, Stage::Mail, Stage::Rcpt, Stage::DataCmd];
+        if self.is_fresh {
+            ALL.split_at(1).1
+        } else {
+            ALL
+        }
+    }
+
+    const fn limit(&self, stage: Stage) -> std::time::Duration {
+        match stage {
             Stage::Reset => self.patience.reset,
             Stage::Dot => self.patience.after_dot,
             _ => self.patience.command,
-        };
-        let answer: Result<ServerReply, Fault> = self.line.ask(command, limit).await;
-        let Ok(reply) = answer else {
-            return Some(Err(stage.lost()));
-        };
-        match stage.judge(reply) {
-            Judgement::GoOn => None,
-            Judgement::Keep(outcome) => Some(Ok(outcome)),
-            Judgement::Close(outcome) => Some(Err(outcome)),
         }
     }
-}
 
-/// Nothing that could end the path or the command; the rest was checked where the address came in.
-fn is_path(path: &str) -> bool {
-    path.len() <= 254
-        && path.contains('@')
-        && !path.contains(|c: char| c.is_control() || c.is_whitespace() || "<>".contains(c))
+    /// Says a command and judges the reply; `Ok` goes on.
+    async fn ask(&mut self, stage: Stage, command: &[u8]) -> Result<(), Ended> {
+        let limit = self.limit(stage);
+        match self.line.say(stage, command, limit).await {
+            Ok(()) => self.listen(stage).await,
+            Err(_) => Err(Ended::Close(stage.lost())),
+        }
+    }
+
+    async fn listen(&mut self, stage: Stage) -> Result<(), Ended> {
+        let limit = self.limit(stage);
+        let Ok(reply) = self.line.listen(stage, limit).await else {
+            return Err(Ended::Close(stage.lost()));
+        };
+        match stage.judge(reply) {
+            Judgement::GoOn => Ok(()),
+            Judgement::Keep(outcome) => Err(Ended::Keep(outcome)),
+            Judgement::Close(outcome) => Err(Ended::Close(outcome)),
+        }
+    }
 }

@@ -1,13 +1,16 @@
 //! A connection to a relay: bytes out, whole replies in, each with a time limit.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
+use super::meters::Meters;
 use super::replies::{Nonsense, ReplyFinder, ServerReply};
+use super::stage::Stage;
 
 /// Why a connection is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,20 +65,32 @@ impl Wire {
 }
 
 /// A connection and the bytes that came and were not read yet. Dropping it closes it.
-#[derive(Debug)]
 pub(crate) struct Line {
     wire: Wire,
     came: Vec<u8>,
+    meters: Arc<Meters>,
+    /// When the stage began that is waited in now.
+    since: Instant,
 }
 
-const PIECE: usize = 32 * 1024;
+/// The text goes out in one write, unless it is longer than this: then each piece has its own limit.
+const PIECE: usize = 128 * 1024;
 const SEGMENT: usize = 1_024;
 
+impl std::fmt::Debug for Line {
+    /// Without what came: replies name addresses.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Line({} bytes came)", self.came.len())
+    }
+}
+
 impl Line {
-    pub(crate) const fn new(wire: Wire) -> Self {
+    pub(crate) fn new(wire: Wire, meters: Arc<Meters>) -> Self {
         Self {
             wire,
             came: Vec::new(),
+            meters,
+            since: Instant::now(),
         }
     }
 
@@ -85,62 +100,99 @@ impl Line {
         self.wire
     }
 
-    /// Says a command in one write and takes the whole reply, within `limit` together.
+    /// Says a command in one write and takes the whole reply, each within `limit`.
     pub(crate) async fn ask(
         &mut self,
+        stage: Stage,
         command: &[u8],
         limit: Duration,
     ) -> Result<ServerReply, Fault> {
-        self.ask_for_text(command, limit)
-            .await
-            .map(|(reply, _)| reply)
+        self.say(stage, command, limit).await?;
+        self.listen(stage, limit).await
     }
 
     /// The same, with the bytes of the reply.
     pub(crate) async fn ask_for_text(
         &mut self,
+        stage: Stage,
         command: &[u8],
         limit: Duration,
     ) -> Result<(ServerReply, Vec<u8>), Fault> {
-        // In lock-step nothing may lie here before the question: it would be taken for the answer.
-        if !self.came.is_empty() {
-            return Err(Fault::Nonsense);
-        }
-        let both = async {
-            self.wire.write(command).await?;
-            Self::reply(&mut self.wire, &mut self.came).await
-        };
-        timeout(limit, both).await.map_err(|_| Fault::Silence)?
+        self.say(stage, command, limit).await?;
+        let (reply, length) = self.hear(stage, limit).await?;
+        Ok((reply, self.came.drain(..length).collect()))
     }
 
-    /// Takes a reply that was not asked for: the banner.
-    pub(crate) async fn listen(&mut self, limit: Duration) -> Result<ServerReply, Fault> {
-        let reply = Self::reply(&mut self.wire, &mut self.came);
-        let (reply, _) = timeout(limit, reply).await.map_err(|_| Fault::Silence)??;
+    /// Says one command or several in one write, without waiting for what comes of it.
+    pub(crate) async fn say(
+        &mut self,
+        stage: Stage,
+        commands: &[u8],
+        limit: Duration,
+    ) -> Result<(), Fault> {
+        self.since = Instant::now();
+        // Nothing may lie here before the question: it would be taken for the answer.
+        let said = if self.came.is_empty() {
+            within(limit, self.wire.write(commands)).await
+        } else {
+            Err(Fault::Nonsense)
+        };
+        if let Err(fault) = said {
+            self.meters.heard(stage, Err(fault), self.since.elapsed());
+        }
+        said
+    }
+
+    /// Takes the next reply: the banner, or that to a command that was said before.
+    pub(crate) async fn listen(
+        &mut self,
+        stage: Stage,
+        limit: Duration,
+    ) -> Result<ServerReply, Fault> {
+        let (reply, length) = self.hear(stage, limit).await?;
+        self.came.drain(..length);
         Ok(reply)
     }
 
-    async fn reply(wire: &mut Wire, came: &mut Vec<u8>) -> Result<(ServerReply, Vec<u8>), Fault> {
+    /// Waits until a whole reply is there, and gives it and its length.
+    async fn hear(&mut self, stage: Stage, limit: Duration) -> Result<(ServerReply, usize), Fault> {
+        let came = &mut self.came;
+        let wire = &mut self.wire;
         let mut finder = ReplyFinder::default();
-        loop {
-            if let Some((reply, length)) = finder.look(came)? {
-                let text = came.drain(..length).collect();
-                return Ok((reply, text));
-            }
-            if wire.read(came).await? == 0 {
-                return Err(Fault::Closed);
-            }
-        }
+        let found = match finder.look(came) {
+            Ok(Some(found)) => Ok(found),
+            Err(nonsense) => Err(nonsense.into()),
+            Ok(None) => timeout(limit, reply(wire, came, finder))
+                .await
+                .unwrap_or(Err(Fault::Silence)),
+        };
+        let now = Instant::now();
+        let reply = found.map(|(reply, _)| reply);
+        self.meters.heard(stage, reply, now - self.since);
+        self.since = now;
+        found
     }
 
     /// Writes text that has no reply, `limit` for each piece.
     pub(crate) async fn tell(&mut self, text: &[u8], limit: Duration) -> Result<(), Fault> {
+        let mut told = Ok(());
         for piece in text.chunks(PIECE) {
-            timeout(limit, self.wire.write(piece))
-                .await
-                .map_err(|_| Fault::Silence)??;
+            told = within(limit, self.wire.write(piece)).await;
+            if told.is_err() {
+                break;
+            }
         }
-        Ok(())
+        self.meters.done(Stage::Body, told, self.since.elapsed());
+        told
+    }
+
+    /// Says goodbye and waits for an answer, best effort: the relay closes anyway.
+    pub(crate) async fn farewell(mut self, limit: Duration) {
+        let both = async {
+            self.wire.write(b"QUIT\r\n").await?;
+            reply(&mut self.wire, &mut self.came, ReplyFinder::default()).await
+        };
+        let _ = timeout(limit, both).await;
     }
 
     /// Makes sure, without waiting, that the relay has not closed the connection and has said
@@ -152,4 +204,29 @@ impl Line {
             () = std::future::ready(()) => self.came.is_empty(),
         }
     }
+}
+
+async fn reply(
+    wire: &mut Wire,
+    came: &mut Vec<u8>,
+    mut finder: ReplyFinder,
+) -> Result<(ServerReply, usize), Fault> {
+    loop {
+        if wire.read(came).await? == 0 {
+            return Err(Fault::Closed);
+        }
+        if let Some(found) = finder.look(came)? {
+            return Ok(found);
+        }
+    }
+}
+
+async fn within(
+    limit: Duration,
+    written: impl Future<Output = std::io::Result<()>>,
+) -> Result<(), Fault> {
+    timeout(limit, written)
+        .await
+        .map_err(|_| Fault::Silence)??;
+    Ok(())
 }

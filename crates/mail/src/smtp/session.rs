@@ -1,5 +1,8 @@
 //! From nothing to a connection that takes mail: connect, TLS, banner, greeting, login.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use data_encoding::BASE64;
 use domain::Outcome;
 use smtp_proto::{
@@ -11,20 +14,26 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::line::{Fault, Line, Wire};
+use super::meters::Meters;
 use super::replies::ServerReply;
 use super::stage::{Judgement, Stage};
 use super::tls::Tls;
 use super::{Credentials, Security, SettingsError, SmtpConnection, SmtpSettings};
 
 /// A relay that can be connected to.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct SmtpRelay {
     settings: SmtpSettings,
     tls: Option<Tls>,
+    meters: Arc<Meters>,
 }
 
 /// What a relay offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an extension of its own, offered or not"
+)]
 pub(crate) struct Offers {
     start_tls: bool,
     login: Option<Login>,
@@ -52,27 +61,24 @@ impl SmtpRelay {
                 Some(Tls::new(&settings.host, settings.authorities.as_deref())?)
             }
         };
-        Ok(Self { settings, tls })
+        Ok(Self {
+            settings,
+            tls,
+            meters: Arc::default(),
+        })
     }
 
     /// Every failure here leaves all recipients where they are: it is the route's, not theirs.
     pub(crate) async fn connect(&self) -> Result<SmtpConnection, Outcome> {
-        let patience = self.settings.patience;
-        let address = (self.settings.host.as_str(), self.settings.port);
-        let stream = timeout(patience.connect, TcpStream::connect(address)).await;
-        let stream = settled(Stage::Connect, flat(stream))?;
-        // Lock-step: each command waits for its reply, so nothing is gained by gathering bytes.
-        settled(
-            Stage::Connect,
-            stream.set_nodelay(true).map_err(Fault::from),
-        )?;
-
+        let stream = self.reach().await?;
         let wire = match self.settings.security {
             Security::Implicit => self.secure(stream).await?,
             Security::Plain | Security::StartTls => Wire::Clear(stream),
         };
-        let mut line = Line::new(wire);
-        let banner = line.listen(patience.banner).await;
+        let mut line = self.line(wire);
+        let banner = line
+            .listen(Stage::Banner, self.settings.patience.banner)
+            .await;
         passed(Stage::Banner, banner)?;
         let mut offers = self.greet(&mut line).await?;
         if self.settings.security == Security::StartTls {
@@ -84,23 +90,59 @@ impl SmtpRelay {
         }
         Ok(SmtpConnection::new(
             line,
+            Arc::clone(&self.meters),
             offers,
-            patience,
+            self.settings.patience,
             self.settings.messages,
         ))
     }
 
+    fn line(&self, wire: Wire) -> Line {
+        Line::new(wire, Arc::clone(&self.meters))
+    }
+
+    async fn reach(&self) -> Result<TcpStream, Outcome> {
+        let began = Instant::now();
+        let address = (self.settings.host.as_str(), self.settings.port);
+        let connecting = async {
+            let stream = TcpStream::connect(address).await?;
+            // The text and the dot are two writes: without this the dot would wait for the relay's
+            // delayed acknowledgement of the text, some 40 ms a message.
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        };
+        let reached = flat(timeout(self.settings.patience.connect, connecting).await);
+        self.settled(Stage::Connect, reached, began)
+    }
+
     async fn secure(&self, stream: TcpStream) -> Result<Wire, Outcome> {
+        let began = Instant::now();
         let tls = self.tls.as_ref().ok_or(Stage::Tls.lost())?;
-        let secured = timeout(self.settings.patience.tls, tls.secure(stream)).await;
-        let stream = settled(Stage::Tls, flat(secured))?;
+        let secured = flat(timeout(self.settings.patience.tls, tls.secure(stream)).await);
+        let stream = self.settled(Stage::Tls, secured, began)?;
         Ok(Wire::Tls(Box::new(stream)))
+    }
+
+    /// For a stage that has no reply.
+    fn settled<T>(
+        &self,
+        stage: Stage,
+        result: Result<T, Fault>,
+        began: Instant,
+    ) -> Result<T, Outcome> {
+        let done = result.as_ref().map(|_| ()).map_err(|fault| *fault);
+        self.meters.done(stage, done, began.elapsed());
+        settled(stage, result)
     }
 
     async fn greet(&self, line: &mut Line) -> Result<Offers, Outcome> {
         let command = format!("EHLO {}\r\n", self.settings.hello_name);
         let answer = line
-            .ask_for_text(command.as_bytes(), self.settings.patience.command)
+            .ask_for_text(
+                Stage::Ehlo,
+                command.as_bytes(),
+                self.settings.patience.command,
+            )
             .await;
         let (reply, text) = settled(Stage::Ehlo, answer)?;
         passed(Stage::Ehlo, Ok(reply))?;
@@ -132,10 +174,12 @@ impl SmtpRelay {
             return Err(Stage::StartTls.lost());
         }
         let patience = self.settings.patience;
-        let answer = line.ask(b"STARTTLS\r\n", patience.command).await;
+        let answer = line
+            .ask(Stage::StartTls, b"STARTTLS\r\n", patience.command)
+            .await;
         passed(Stage::StartTls, answer)?;
         match line.into_wire() {
-            Wire::Clear(stream) => Ok(Line::new(self.secure(stream).await?)),
+            Wire::Clear(stream) => Ok(self.line(self.secure(stream).await?)),
             Wire::Tls(_) => Err(Stage::StartTls.lost()),
         }
     }
@@ -153,7 +197,7 @@ impl SmtpRelay {
                 let secret = Zeroizing::new(format!("\0{user}\0{}", password.as_str()));
                 let secret = Zeroizing::new(BASE64.encode(secret.as_bytes()));
                 let command = Zeroizing::new(format!("AUTH PLAIN {}\r\n", secret.as_str()));
-                let answer = line.ask(command.as_bytes(), limit).await;
+                let answer = line.ask(Stage::Auth, command.as_bytes(), limit).await;
                 passed(Stage::Auth, answer)
             }
             Some(Login::Login) => {
@@ -161,13 +205,13 @@ impl SmtpRelay {
                 let password = Zeroizing::new(BASE64.encode(password.as_bytes()));
                 let password = Zeroizing::new(format!("{}\r\n", password.as_str()));
                 for command in ["AUTH LOGIN\r\n", user.as_str()] {
-                    let answer = line.ask(command.as_bytes(), limit).await;
+                    let answer = line.ask(Stage::Auth, command.as_bytes(), limit).await;
                     let reply = settled(Stage::Auth, answer)?;
                     if reply.code != 334 {
                         return passed(Stage::Auth, Ok(reply));
                     }
                 }
-                let answer = line.ask(password.as_bytes(), limit).await;
+                let answer = line.ask(Stage::Auth, password.as_bytes(), limit).await;
                 passed(Stage::Auth, answer)
             }
             None => {

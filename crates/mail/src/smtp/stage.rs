@@ -23,6 +23,9 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
+    /// How many there are.
+    pub(crate) const ALL: usize = Self::Dot as usize + 1;
+
     /// Its name in outcomes, logs and metrics.
     pub(crate) const fn label(self) -> &'static str {
         match self {

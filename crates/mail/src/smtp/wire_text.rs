@@ -69,8 +69,11 @@ impl Drop for WireText {
     }
 }
 
-/// Whether a message has nothing to double and no line end to mend. Without an early end, so that
-/// it runs over many bytes at a time.
+/// Whether a message has nothing to double and no line end to mend.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without an early end the loop runs over many bytes at a time"
+)]
 fn goes_as_it_is(message: &[u8]) -> bool {
     let (Some(first), Some(last)) = (message.first(), message.last()) else {
         return true;

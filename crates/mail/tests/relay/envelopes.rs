@@ -1,7 +1,7 @@
 //! Which envelopes a relay is offered, and which no relay.
 
 use domain::{EmailAddress, Outcome};
-use mail::Envelope;
+use mail::{Envelope, WireText};
 
 use crate::faults::{resident, text, transport};
 use crate::server::{Relay, Step, say, usual};
@@ -57,4 +57,37 @@ async fn no_return_path_can_carry_a_command() {
         assert_eq!(outcome, Outcome::CannotDeliver("envelope"), "{return_path}");
     }
     assert_eq!(relay.commands(), ["EHLO localhost"]);
+}
+
+#[tokio::test]
+async fn eight_bits_go_only_to_a_relay_that_takes_them() {
+    for is_offered in [false, true] {
+        let relay = Relay::start(move |step| match step {
+            Step::Ehlo if is_offered => say("250-relay.example\r\n250 8BITMIME"),
+            step => usual(step),
+        });
+        let mut connection = transport(&relay).connect().await.unwrap();
+        let envelope = Envelope {
+            return_path: "b-abc@bounces.example.gov.uk",
+            recipient: &resident(),
+        };
+        let text = WireText::new("Subject: x\r\n\r\nd\u{175}r\r\n".into());
+        let outcome = connection.send(&envelope, &text, || true).await;
+        assert!(connection.is_usable());
+        if is_offered {
+            assert_eq!(outcome, Outcome::Accepted);
+            let mail = "MAIL FROM:<b-abc@bounces.example.gov.uk> BODY=8BITMIME";
+            assert_eq!(relay.commands()[1], mail);
+        } else {
+            assert_eq!(outcome, Outcome::CannotDeliver("8bitmime"));
+            assert_eq!(relay.commands(), ["EHLO localhost"]);
+        }
+        // A text that needs seven bits is not announced to need more.
+        let outcome = connection
+            .send(&envelope, &crate::faults::text(), || true)
+            .await;
+        assert_eq!(outcome, Outcome::Accepted);
+        let mail = "MAIL FROM:<b-abc@bounces.example.gov.uk>";
+        assert!(relay.commands().iter().any(|command| command == mail));
+    }
 }

@@ -34,8 +34,6 @@ pub(crate) enum Step {
 pub(crate) enum Act {
     /// Says this and a line end.
     Say(String),
-    /// Says this byte by byte.
-    Spell(String),
     /// Says this and closes.
     SayAndClose(String),
     /// Closes.
@@ -71,6 +69,8 @@ pub(crate) struct Seen {
     pub(crate) commands: Vec<String>,
     /// Messages as they stood on the wire, up to the dot.
     pub(crate) messages: Vec<Vec<u8>>,
+    /// Connections that are over, whoever ended them.
+    pub(crate) ended: usize,
 }
 
 pub(crate) struct Relay {
@@ -110,6 +110,7 @@ impl Relay {
                     Box::new(stream)
                 };
                 server.serve(BufReader::new(wire));
+                server.ended();
             }
         });
         Self {
@@ -127,18 +128,24 @@ impl Relay {
         self.seen.lock().unwrap().messages.clone()
     }
 
+    /// Waits until a connection is over; at most ten seconds.
+    pub(crate) fn wait_for_end(&self) {
+        self.wait_until("end", |seen| seen.ended > 0);
+    }
+
     /// Waits until this command was seen so often; at most ten seconds.
     pub(crate) fn wait_for(&self, command: &str, times: usize) {
+        self.wait_until(command, |seen| {
+            let same = seen.commands.iter().filter(|seen| *seen == command);
+            same.count() >= times
+        });
+    }
+
+    fn wait_until(&self, what: &str, is_there: impl Fn(&Seen) -> bool) {
         let changes = self.changes.lock().unwrap();
-        while self
-            .commands()
-            .iter()
-            .filter(|seen| *seen == command)
-            .count()
-            < times
-        {
+        while !is_there(&self.seen.lock().unwrap()) {
             let change = changes.recv_timeout(Duration::from_secs(10));
-            assert!(change.is_ok(), "no {command} in {:?}", self.commands());
+            assert!(change.is_ok(), "no {what} in {:?}", self.commands());
         }
     }
 }
@@ -182,6 +189,11 @@ struct Server {
 impl Server {
     fn note(&self, command: &str) {
         self.seen.lock().unwrap().commands.push(command.to_owned());
+        let _ = self.changed.send(());
+    }
+
+    fn ended(&self) {
+        self.seen.lock().unwrap().ended += 1;
         let _ = self.changed.send(());
     }
 
@@ -238,7 +250,7 @@ impl Server {
             return false;
         }
         let mut message = Vec::new();
-        while !message.ends_with(b"\r\n.\r\n") {
+        while !message.ends_with(b"\r\n.\r\n") && message != b".\r\n" {
             match wire.read_until(b'\n', &mut message) {
                 Ok(length) if length > 0 => {}
                 _ => {
@@ -258,19 +270,12 @@ impl Server {
         match act {
             Act::Say(text) if text.is_empty() => true,
             Act::Say(text) => {
-                if step == Step::Data && !text.starts_with("354") {
+                if step == Step::Data && !text.contains("354") {
                     self.note("refused");
                 }
                 // A client that is gone shows at the next reading.
                 let _ = stream.write_all(format!("{text}\r\n").as_bytes());
                 let _ = stream.flush();
-                true
-            }
-            Act::Spell(text) => {
-                for byte in format!("{text}\r\n").bytes() {
-                    let _ = stream.write_all(&[byte]);
-                    let _ = stream.flush();
-                }
                 true
             }
             Act::SayAndClose(text) => {
