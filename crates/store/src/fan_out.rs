@@ -64,14 +64,11 @@ impl FanOut {
         };
         let upper = match issue.upper_id {
             Some(upper) => upper,
+            // of whatever newsletter: the end of the table, found without reading it
             None => {
-                sqlx::query_scalar!(
-                    "SELECT coalesce(max(id), 0) AS \"upper!\" FROM subscription
-                     WHERE newsletter_id = $1",
-                    issue.newsletter_id
-                )
-                .fetch_one(&mut *tx)
-                .await?
+                sqlx::query_scalar!("SELECT coalesce(max(id), 0) AS \"upper!\" FROM subscription")
+                    .fetch_one(&mut *tx)
+                    .await?
             }
         };
         // The cursor runs over subscribers, the order of the index of active subscriptions.

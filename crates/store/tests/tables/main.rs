@@ -2,11 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod addresses;
+mod audience;
 mod catalogue;
 mod connecting;
+mod doubts;
+mod lifecycle;
 mod marks;
 mod outbox;
 mod private_server;
+mod rates;
 mod rights;
 mod rights_table;
 mod servers;
