@@ -110,7 +110,7 @@ pub(super) fn delivery(
         .leave
         .mint(Purpose::Unsubscribe, &subject, issue.number.0);
     let url = page(base_url, "u", &token, &[&issue.newsletter], language);
-    let message_id = message_id(keys, &issue.newsletter, issue.number, &subject);
+    let message_id = message_id(keys, template.domain(), issue.number, &subject);
     let message = template
         .render(&Recipient {
             address: &address,
@@ -128,13 +128,13 @@ pub(super) fn delivery(
         return_path: return_path(
             keys,
             return_path_domain,
-            &issue.newsletter,
+            template.sender(),
             issue.number,
             &subject,
             now,
         ),
         address,
-        text: WireText::new(signed(keys, message, &issue.newsletter)?),
+        text: WireText::new(signed(keys, message, template.domain())?),
         attempts_before: before(claimed.key.attempt),
         created_at: issue.message_date,
         deadline: issue.deadline,
@@ -175,7 +175,9 @@ pub(super) fn mail(
         .ok_or(Unmailable::NoCatalogue)?;
     let first = *newsletters.first().ok_or(Unmailable::NoCatalogue)?;
     let subject = *claimed.box_id.as_bytes();
-    let message_id = message_id(keys, first, IssueNumber::NONE, &subject);
+    let sender = mailbox(first);
+    let domain = sending_domain(&sender);
+    let message_id = message_id(keys, domain, IssueNumber::NONE, &subject);
     let letter = Letter {
         keys,
         base_url,
@@ -203,12 +205,12 @@ pub(super) fn mail(
         return_path: return_path(
             keys,
             return_path_domain,
-            first,
+            &sender,
             IssueNumber::NONE,
             &subject,
             now,
         ),
-        text: WireText::new(signed(keys, message, first)?),
+        text: WireText::new(signed(keys, message, domain)?),
         attempts_before: before(claimed.key.attempt),
         created_at: claimed.created_at,
         deadline: claimed.deadline,
@@ -315,38 +317,38 @@ fn page(
     format!("{base_url}/{route}/{token}?n={slugs}&l={language}")
 }
 
+/// The mailbox that a newsletter's mails come from, as `From` has it: ASCII.
+fn mailbox(newsletter: &Newsletter) -> String {
+    let typed = &newsletter.sender_address;
+    EmailAddress::parse(typed)
+        .map_or_else(|_| typed.clone(), |address| address.smtp_path().to_string())
+}
+
 /// The same for every copy of one mail, so that a repeated one can be recognised.
-fn message_id(
-    keys: &Keys,
-    newsletter: &Newsletter,
-    issue: IssueNumber,
-    subject: &[u8; 16],
-) -> String {
+fn message_id(keys: &Keys, domain: &str, issue: IssueNumber, subject: &[u8; 16]) -> String {
     let local = keys.address.message_id_local_part(issue, subject);
-    format!("{local}@{}", sending_domain(&newsletter.sender_address))
+    format!("{local}@{domain}")
 }
 
 /// The sender of the envelope: where a bounce of this one mail goes (`FORMATS.md`, Return path).
 fn return_path(
     keys: &Keys,
     domain: Option<&str>,
-    newsletter: &Newsletter,
+    sender: &str,
     issue: IssueNumber,
     subject: &[u8; 16],
     now: Timestamp,
 ) -> String {
     domain.map_or_else(
-        || newsletter.sender_address.clone(),
+        || sender.to_owned(),
         |domain| format!("{}@{domain}", keys.return_paths.mint(subject, issue, now)),
     )
 }
 
 /// The message with the signatures of the domain that its `From` names.
-fn signed(keys: &Keys, message: Vec<u8>, newsletter: &Newsletter) -> Result<Vec<u8>, Unmailable> {
+fn signed(keys: &Keys, message: Vec<u8>, domain: &str) -> Result<Vec<u8>, Unmailable> {
     match &keys.dkim {
-        Some(signer) => signer
-            .sign(message, sending_domain(&newsletter.sender_address))
-            .map_err(Unmailable::Unsigned),
+        Some(signer) => signer.sign(message, domain).map_err(Unmailable::Unsigned),
         None => Ok(message),
     }
 }

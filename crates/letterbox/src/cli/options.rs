@@ -155,6 +155,15 @@ pub(crate) struct RelayOptions {
     #[arg(long, value_name = "FILE", env = "LETTERBOX_SMTP_CA_FILE")]
     pub(crate) smtp_ca_file: Option<PathBuf>,
 
+    #[arg(
+        long,
+        value_name = "DOMAIN",
+        env = "LETTERBOX_RETURN_PATH_DOMAIN",
+        help = "Domain where bounces arrive, bounces.news.example.gov.uk say: each mail gets a return path of its own there [default: the newsletter's sender address]",
+        long_help = "Domain where bounces arrive, bounces.news.example.gov.uk say: each mail gets a return path of its own there, b- and 56 letters and digits, signed and good for 30 days. All mail to the domain must reach whoever looks at bounces, and its SPF record must allow the relay. Without it, bounces go to the newsletter's sender address"
+    )]
+    pub(crate) return_path_domain: Option<String>,
+
     /// Connections to the relay at the same time, 1 to 50
     #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=50), env = "LETTERBOX_CONNECTIONS")]
     pub(crate) connections: u16,

@@ -20,7 +20,7 @@ use crate::cli::DeliverOptions;
 use crate::data_folder::DataFolder;
 use crate::failure::SettingsError;
 use crate::keys::role_folders::{self, DeliverKeys};
-use crate::settings::{base_url, broker, database, limits, relay};
+use crate::settings::{base_url, broker, database, limits, relay, return_path};
 use crate::{caught_mail_page, starting};
 
 const ADMIN: SocketAddr = process::loopback(9103);
@@ -40,6 +40,7 @@ struct DeliverSettings {
     outlet: Outlet,
     connections: u16,
     limits: RouteLimits,
+    return_path_domain: Option<String>,
     database: ConnectSettings,
     broker: Option<BrokerSettings>,
 }
@@ -77,6 +78,7 @@ impl DeliverSettings {
             outlet,
             connections,
             limits: limits::of(&options.limits),
+            return_path_domain: return_path::check(&options.relay)?,
         })
     }
 }
@@ -115,6 +117,7 @@ pub(crate) fn run(options: DeliverOptions) -> anyhow::Result<()> {
         let worker = delivery::Settings {
             connections: usize::from(settings.connections),
             limits: settings.limits,
+            return_path_domain: settings.return_path_domain,
             ..delivery::Settings::new(settings.base_url, data.root().to_owned())
         };
         let started = delivery::run(

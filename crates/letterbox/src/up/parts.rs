@@ -204,6 +204,7 @@ fn start_delivery(
     let worker = delivery::Settings {
         connections: usize::from(settings.connections),
         limits: settings.limits,
+        return_path_domain: settings.return_path_domain.clone(),
         ..delivery::Settings::new(settings.base_url.clone(), data.state())
     };
     delivery::run(

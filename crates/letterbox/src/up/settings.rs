@@ -8,8 +8,8 @@ use delivery::RouteLimits;
 use super::postgres_programs;
 use crate::cli::UpOptions;
 use crate::failure::SettingsError;
-use crate::settings::{base_url, limits};
 use crate::settings::relay::{self, Relay};
+use crate::settings::{base_url, limits, return_path};
 
 /// Checked settings.
 pub(crate) struct UpSettings {
@@ -19,6 +19,7 @@ pub(crate) struct UpSettings {
     pub(crate) relay: Option<Relay>,
     pub(crate) connections: u16,
     pub(crate) limits: RouteLimits,
+    pub(crate) return_path_domain: Option<String>,
     pub(crate) example: bool,
     pub(crate) postgres_bin: Option<PathBuf>,
     pub(crate) log: String,
@@ -62,6 +63,7 @@ pub(crate) fn check(options: UpOptions) -> Result<UpSettings, SettingsError> {
         relay,
         connections: options.relay.connections,
         limits: limits::of(&options.limits),
+        return_path_domain: return_path::check(&options.relay)?,
         postgres_bin: options.postgres_bin,
         log: options.log.log,
         spool_limit: options.spool_limit,
@@ -111,6 +113,7 @@ mod tests {
                 "password",
             ),
             (&["--connections", "0"], "--connections"),
+            (&["--return-path-domain", "a b"], "--return-path-domain"),
             (&["--rate", "0"], "--rate"),
             (&["--daily-cap", "1"], "--daily-cap"),
             (&["--warm-up", "tomorrow"], "2026-11-24"),
