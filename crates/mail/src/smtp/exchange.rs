@@ -175,7 +175,13 @@ impl Exchange<'_> {
     async fn ask(&mut self, stage: Stage, command: &[u8]) -> Result<(), Ended> {
         let limit = self.limit(stage);
         match self.line.say(stage, command, limit).await {
-            Ok(()) => self.listen(stage).await,
+            Ok(()) => {
+                #[cfg(feature = "failpoints")]
+                if stage == Stage::Dot {
+                    fail::fail_point!("P9", |_| std::process::abort());
+                }
+                self.listen(stage).await
+            }
             Err(_) => Err(Ended::Close(stage.lost())),
         }
     }
