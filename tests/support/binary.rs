@@ -39,6 +39,7 @@ fn find_or_build() -> Result<PathBuf> {
     }
     let built = Command::new(env!("CARGO"))
         .args(["build", "--locked", "-p", "letterbox", "--bin", "letterbox"])
+        .args(["--features", "failpoints"])
         .args(["--message-format", "json-render-diagnostics"])
         .env("SQLX_OFFLINE", "true")
         .current_dir(repository())

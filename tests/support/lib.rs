@@ -20,6 +20,10 @@
 //! | `mailbox` | caught mail, read by two parsers that share no code |
 //! | `resident` | what a person does: sign up, confirm, leave |
 //! | `smtp_sink` | a mail relay that answers as told and writes down every byte |
+//! | `bad_sink`, `bad_connection`, `sink_script` | a relay that misbehaves where a script says so |
+//! | `sink_ledger`, `ledger_check` | what it writes down, against what the database says |
+//! | `field` | the town, workers and a bad relay: what every story about sending begins with |
+//! | `town` | many residents who have confirmed, made once and copied |
 //! | `browser` | Chromium without JavaScript, by WebDriver |
 //! | `scan` | searches files for addresses in every disguise |
 //! | `wait` | waiting for a condition, with a deadline |
@@ -29,6 +33,8 @@
 //! [`Letterbox::mailbox`] for the confirmation, follows its link and looks at what changed. When the
 //! handle is dropped the program gets `SIGTERM`, and its folder goes.
 
+mod bad_connection;
+mod bad_sink;
 mod binary;
 mod broker_node;
 mod broker_settings;
@@ -36,9 +42,11 @@ mod browser;
 mod crowd;
 mod database;
 mod fault_proxy;
+mod field;
 mod form;
 mod front;
 mod issue_files;
+mod ledger_check;
 mod letterbox;
 mod mailbox;
 mod postgres_node;
@@ -49,12 +57,16 @@ mod roles_set_up;
 mod scan;
 mod seed;
 mod server_user;
+mod sink_ledger;
+mod sink_script;
 mod smtp_sink;
 mod spool_files;
+mod town;
 mod vhost;
 mod wait;
 mod web;
 
+pub use bad_sink::BadSink;
 pub use binary::{letterbox_binary, repository};
 pub use broker_node::{BrokerNode, Vhost};
 pub use browser::Browser;
@@ -63,7 +75,9 @@ pub use crowd::{
     sign_up_by_json, undo,
 };
 pub use fault_proxy::{FaultProxy, Line};
+pub use field::{Field, FieldPlan};
 pub use form::{Form, forms, text_of};
+pub use ledger_check::{LedgerCheck, Tally, stops};
 pub use letterbox::{Ended, Letterbox};
 pub use mailbox::{Mail, Mailbox, SecondReading, read_by_python};
 pub use postgres_node::PostgresNode;
@@ -74,8 +88,11 @@ pub use role_process::RoleProcess;
 pub use roles::{Roles, RolesPlan};
 pub use scan::{Finding, Scan, plant_every_disguise};
 pub use seed::{Seed, count};
+pub use sink_ledger::{Entry, Link, copies_of};
+pub use sink_script::{Fault, Moment, script_of};
 pub use smtp_sink::{Rule, SmtpSink, Transcript};
 pub use spool_files::{Cbor, accepted, envelopes, forged, spool_id};
+pub use town::Town;
 pub use vhost::Message;
-pub use wait::{DEADLINE, wait_for, wait_until};
+pub use wait::{DEADLINE, now, wait_for, wait_until};
 pub use web::{Answer, Web, raw_exchange, urlencoded};

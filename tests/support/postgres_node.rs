@@ -42,19 +42,7 @@ impl PostgresNode {
     /// # Errors
     /// PostgreSQL's programs are missing, or it does not start.
     pub fn start_with(settings: &[&str]) -> Result<Self> {
-        let user = ServerUser::named("postgres")?;
-        let folder = tempfile::Builder::new()
-            .prefix("letterbox-postgres-")
-            .tempdir()?;
-        user.give(folder.path())?;
-        fs::set_permissions(folder.path(), Permissions::from_mode(0o700))?;
-        let node = Self {
-            folder,
-            user,
-            programs: programs()?,
-            port: free_port()?,
-            settings: settings.iter().map(ToString::to_string).collect(),
-        };
+        let node = Self::folder_for(settings)?;
         let password = node.folder.path().join("password");
         fs::write(&password, PASSWORD)?;
         node.user.give(&password)?;
@@ -72,6 +60,38 @@ impl PostgresNode {
         .ok()?;
         node.resume()?;
         Ok(node)
+    }
+
+    /// A server on a copy of the files of one that was stopped.
+    ///
+    /// # Errors
+    /// PostgreSQL's programs are missing, or it does not start.
+    pub(crate) fn start_on_copy(of: &Path, settings: &[&str]) -> Result<Self> {
+        let node = Self::folder_for(settings)?;
+        let copied = Command::new("cp")
+            .arg("-a")
+            .arg(of)
+            .arg(node.data())
+            .output()?;
+        Ended::from(copied).ok()?;
+        node.resume()?;
+        Ok(node)
+    }
+
+    fn folder_for(settings: &[&str]) -> Result<Self> {
+        let user = ServerUser::named("postgres")?;
+        let folder = tempfile::Builder::new()
+            .prefix("letterbox-postgres-")
+            .tempdir()?;
+        user.give(folder.path())?;
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o700))?;
+        Ok(Self {
+            folder,
+            user,
+            programs: programs()?,
+            port: free_port()?,
+            settings: settings.iter().map(ToString::to_string).collect(),
+        })
     }
 
     /// Starts it again.
@@ -121,6 +141,15 @@ impl PostgresNode {
     /// It does not run.
     pub fn kill(&self) -> Result<()> {
         self.end(Signal::SIGKILL)
+    }
+
+    /// Ends it as a crash would look to its clients: an immediate shutdown, and recovery at the next
+    /// start.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn crash(&self) -> Result<()> {
+        self.end(Signal::SIGQUIT)
     }
 
     fn end(&self, signal: Signal) -> Result<()> {

@@ -40,6 +40,34 @@ impl RoleProcess {
         Ok(command)
     }
 
+    /// Sets an environment variable for its next starts, or takes it away.
+    pub fn set_environment(&mut self, name: &'static str, value: Option<&str>) {
+        self.environment.retain(|(other, _)| *other != name);
+        self.environment
+            .extend(value.map(|value| (name, value.to_owned())));
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let process = self.process.as_ref().context("it does not run")?;
+        Ok(kill(pid_of(process)?, signal)?)
+    }
+
+    /// Waits for its end, which somebody else brings about, and gives its exit code, none after a signal.
+    ///
+    /// # Errors
+    /// It goes on.
+    pub fn wait_ended(&mut self, deadline: Duration) -> Result<Option<i32>> {
+        let process = self.process.as_mut().context("it does not run")?;
+        let what = format!("{} to end", self.name);
+        let status = wait_for(&what, deadline, || Ok(process.try_wait()?))?;
+        self.process = None;
+        Ok(status.code())
+    }
+
     /// Starts it, on the data that is there.
     ///
     /// # Errors

@@ -32,6 +32,10 @@ pub struct RolesPlan {
     pub port: Option<u16>,
     /// The mail relay, if mail is not to be caught.
     pub smtp: Option<String>,
+    /// More words for every worker: `--connections=10`, say.
+    pub deliver_words: Vec<String>,
+    /// Roles that reach the database by another port than its own, a proxy's.
+    pub database_ports: Vec<(&'static str, u16)>,
     /// `--log`.
     pub log: &'static str,
     /// Settings of PostgreSQL.
@@ -48,6 +52,8 @@ impl Default for RolesPlan {
             broker_ports: Vec::new(),
             port: None,
             smtp: None,
+            deliver_words: Vec::new(),
+            database_ports: Vec::new(),
             log: "info",
             postgres: &["fsync=off"],
         }
@@ -89,6 +95,12 @@ impl Roles {
     /// # Errors
     /// PostgreSQL does not start.
     pub fn prepare(plan: RolesPlan) -> Result<Self> {
+        let postgres = PostgresNode::start_with(plan.postgres)?;
+        Self::around(postgres, plan)
+    }
+
+    /// Folders and an address around a database server; nothing of Letterbox yet.
+    pub(crate) fn around(postgres: PostgresNode, plan: RolesPlan) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("letterbox-roles-")
             .tempdir()?;
@@ -98,7 +110,7 @@ impl Roles {
             intakes: Vec::new(),
             unsubscribes: Vec::new(),
             delivers: Vec::new(),
-            postgres: PostgresNode::start_with(plan.postgres)?,
+            postgres,
             front: Front::start(plan.port)?,
             plan,
             folder,
@@ -120,6 +132,21 @@ impl Roles {
             roles.unsubscribes.iter().map(|role| role.ports.0).collect(),
         );
         Ok(roles)
+    }
+
+    /// Lets the processes of a role reach the database by another port, a proxy's, from their next start.
+    ///
+    /// # Errors
+    /// There is no port for one of them.
+    pub fn reach_database_by(&mut self, role: &'static str, port: u16) -> Result<()> {
+        self.plan.database_ports.push((role, port));
+        let again = |number: usize, roles: &Self| roles.process(role, number + 1);
+        if role == "deliver" {
+            for number in 0..self.delivers.len() {
+                self.delivers[number] = again(number, self)?;
+            }
+        }
+        Ok(())
     }
 
     /// Starts every role that does not run, and waits until all are ready and the newsletter is open.

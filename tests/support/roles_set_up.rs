@@ -33,17 +33,28 @@ impl Roles {
         let data = self.folder.path().join(&name);
         let ports = (free_port()?, free_port()?);
         let mut words: Vec<String> = vec![role.into()];
+        let mut more = Vec::new();
         let mut say = |option: &str, value: String| words.extend([option.to_owned(), value]);
         say("--admin-listen", format!("127.0.0.1:{}", ports.1));
         say("--keys", self.keys().join(role).display().to_string());
         say("--data", data.display().to_string());
-        say("--database", self.postgres.url(role, DATABASE));
+        let proxy = self
+            .plan
+            .database_ports
+            .iter()
+            .find(|(name, _)| *name == role);
+        let port = proxy.map_or_else(|| self.postgres.port(), |(_, port)| *port);
+        say(
+            "--database",
+            format!("postgres://{role}@127.0.0.1:{port}/{DATABASE}"),
+        );
         say("--log", self.plan.log.into());
         if role == "deliver" {
             match &self.plan.smtp {
                 Some(relay) => say("--smtp", relay.clone()),
                 None => say("--caught-mail", self.caught(number).display().to_string()),
             }
+            more.extend(self.plan.deliver_words.iter().cloned());
         } else {
             say("--listen", format!("127.0.0.1:{}", ports.0));
             say("--stop-notice", "0".into());
@@ -65,6 +76,7 @@ impl Roles {
             );
             environment.push(("LETTERBOX_BROKER_PASSWORD", password_of(role)));
         }
+        words.extend(more);
         Ok(RoleProcess {
             name,
             words,

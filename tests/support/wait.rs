@@ -1,6 +1,6 @@
 //! Waiting for a condition, with a deadline. Nothing in the stories sleeps for a fixed time.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, bail};
 
@@ -8,6 +8,16 @@ use anyhow::{Result, bail};
 pub const DEADLINE: Duration = Duration::from_mins(1);
 
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// The moment it is, by the clock that PostgreSQL and the relay have too.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what was written down when is compared with what others wrote"
+)]
+pub fn now() -> SystemTime {
+    SystemTime::now()
+}
 
 /// Asks until there is an answer.
 ///
