@@ -165,11 +165,6 @@ impl Route {
         }
     }
 
-    /// How many connections issues may keep busy now.
-    pub(crate) fn width(&self) -> usize {
-        self.state().width.get()
-    }
-
     /// How many of `most` recipients of issues the worker should have claimed: what it may send in a
     /// second.
     pub(crate) fn room(&self, most: usize) -> usize {

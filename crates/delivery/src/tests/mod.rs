@@ -4,10 +4,12 @@ mod barrier;
 mod broker;
 mod house;
 mod mails;
+mod rates;
 mod recovery;
 mod relay;
 mod sending;
 mod tampering;
+mod throttling;
 
 #[path = "../../tests/registrar/virtual_host.rs"]
 mod virtual_host;

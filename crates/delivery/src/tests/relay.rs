@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use mail::{SmtpSettings, Transport};
 use service_runtime::Shutdown;
@@ -22,6 +23,16 @@ pub(super) enum Order {
     HangUp,
 }
 
+/// Where [`Relay::answer_next`] answers; a 421 closes the connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    Banner,
+    Mail,
+    Rcpt,
+    Data,
+    Dot,
+}
+
 pub(super) struct Relay {
     port: u16,
     seen: Arc<Seen>,
@@ -40,6 +51,9 @@ struct Seen {
     /// Recipients whose dot was read.
     dotted: Mutex<Vec<String>>,
     orders: Mutex<HashMap<String, Order>>,
+    next: Mutex<Option<(Place, &'static str)>>,
+    /// When mails were answered 250.
+    accepted_at: Mutex<Vec<Instant>>,
 }
 
 /// Ends the server with the test.
@@ -101,6 +115,16 @@ impl Relay {
         self.seen.orders.lock().unwrap().clear();
     }
 
+    /// The next time somebody comes to this place they get this answer, once.
+    pub(super) fn answer_next(&self, place: Place, answer: &'static str) {
+        *self.seen.next.lock().unwrap() = Some((place, answer));
+    }
+
+    /// When mails were answered 250.
+    pub(super) fn accepted_at(&self) -> Vec<Instant> {
+        self.seen.accepted_at.lock().unwrap().clone()
+    }
+
     pub(super) fn release(&self) {
         self.release.send_replace(true);
     }
@@ -152,7 +176,14 @@ async fn converse(
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     let mut recipient = String::new();
-    stream.write_all(b"220 relay.example ESMTP\r\n").await?;
+    let banner = next_for(seen, Place::Banner);
+    let welcome = banner.unwrap_or("220 relay.example ESMTP");
+    stream
+        .write_all(format!("{welcome}\r\n").as_bytes())
+        .await?;
+    if banner.is_some() {
+        return Ok(());
+    }
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line).await? == 0 {
@@ -172,8 +203,14 @@ async fn converse(
                     gate.wait_for(|open| *open).await.ok();
                     "250 2.1.5 fine"
                 }
-                _ => "250 2.1.5 fine",
+                _ => next_for(seen, Place::Rcpt).unwrap_or("250 2.1.5 fine"),
             }
+        } else if command.starts_with("MAIL") {
+            next_for(seen, Place::Mail).unwrap_or("250 2.1.0 fine")
+        } else if command == "DATA"
+            && let Some(refusal) = next_for(seen, Place::Data)
+        {
+            refusal
         } else if command == "DATA" {
             seen.told.lock().unwrap().push(recipient.clone());
             stream.write_all(b"354 go on\r\n").await?;
@@ -194,8 +231,13 @@ async fn converse(
                 }
                 _ => {}
             }
-            seen.accepted.lock().unwrap().push(recipient.clone());
-            "250 2.0.0 queued"
+            if let Some(refusal) = next_for(seen, Place::Dot) {
+                refusal
+            } else {
+                seen.accepted.lock().unwrap().push(recipient.clone());
+                seen.accepted_at.lock().unwrap().push(Instant::now());
+                "250 2.0.0 queued"
+            }
         } else if command == "QUIT" {
             stream.write_all(b"221 2.0.0 bye\r\n").await?;
             return Ok(());
@@ -204,7 +246,17 @@ async fn converse(
         };
         // in one write: two would wait for each other's acknowledgement
         stream.write_all(format!("{answer}\r\n").as_bytes()).await?;
+        if answer.starts_with("421") {
+            return Ok(());
+        }
     }
+}
+
+/// What was ordered for this place, once.
+fn next_for(seen: &Seen, place: Place) -> Option<&'static str> {
+    let mut next = seen.next.lock().unwrap();
+    next.take_if(|(at, _)| *at == place)
+        .map(|(_, answer)| answer)
 }
 
 fn order_for(seen: &Seen, recipient: &str) -> Option<Order> {
