@@ -25,8 +25,8 @@ const HELD: Pace = Pace {
 const HOLD_SECONDS: f64 = 1_800.0;
 /// and for so long at the most.
 const LONGEST_HOLD_SECONDS: f64 = 5_400.0;
-/// Asked for nothing, or nothing to give: when to ask again at the latest.
-const SOON: Duration = Duration::from_mins(1);
+/// A day that is full is looked at again after this: somebody may give something back, or midnight pass.
+const SOON: Duration = Duration::from_secs(10);
 
 /// A rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
