@@ -13,7 +13,7 @@
 //! | `journal`, `replay` | what was on the wire when the process died, and what follows from it |
 //! | `lookout` | the newest stops and the barrier, from memory |
 //! | `heartbeat` | the sign of life without which nothing is sent |
-//! | `breaker` | one pause for all when the relay is away |
+//! | `route/` | whether, how fast and on how many connections mail may go to the relay |
 //! | `sweeper` | doubts, deadlines, dead workers, finished issues |
 //! | `worker` | puts all of these together: recovery first, then the tasks |
 //! | `readiness` | what an operator is told of it |
@@ -25,7 +25,6 @@
 //! journal, dot, reply, journal. Results are flushed in batches; the chunk is handed back, and when
 //! none is left the sweeper finishes the issue.
 
-mod breaker;
 mod connections;
 mod heartbeat;
 mod hints;
@@ -36,6 +35,7 @@ mod postponed;
 mod readiness;
 mod relay;
 mod replay;
+mod route;
 mod sender;
 mod state_dir;
 mod sweeper;
@@ -63,6 +63,7 @@ use store::Database;
 
 use crate::connections::Connections;
 use crate::registrar::Registrar;
+pub use crate::route::RouteLimits;
 
 /// The keys of a worker. Nothing in here can be printed.
 pub struct Keys {
@@ -102,6 +103,8 @@ pub struct Settings {
     pub window: u16,
     /// Sealed addresses that are opened in a second, at most.
     pub opens_per_second: u32,
+    /// What the relay may be sent, by all workers together.
+    pub limits: RouteLimits,
     /// Where bounces go: each mail has a return path of its own there (`b-…`). Without it, the
     /// newsletter's sender address.
     pub return_path_domain: Option<String>,
@@ -117,6 +120,7 @@ impl Settings {
             connections: CONNECTIONS,
             window: WINDOW,
             opens_per_second: OPENS_PER_SECOND,
+            limits: RouteLimits::none(),
             return_path_domain: None,
         }
     }

@@ -1,13 +1,13 @@
-//! The newest stops and the barrier, from memory, so that they can be asked before every message.
+//! The newest stops, the issues that were stopped and the barrier, from memory, so that they can be asked before every message.
 //!
 //! Twice a second the ledger's tail and the barrier are read. A view older than two seconds is no
 //! view: bulk waits until the database answers (`reliability.md` 1.9).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::{Clock, SubscriptionId};
+use domain::{Clock, IssueNumber, SubscriptionId};
 use service_runtime::Shutdown;
 use store::{Barrier, DeadLetters, DeliveryStore, StoreError};
 use tokio::time::Instant;
@@ -35,6 +35,7 @@ struct View {
     seq: Option<u64>,
     stops: HashMap<SubscriptionId, Instant>,
     unnamed: Option<Instant>,
+    issues: HashSet<IssueNumber>,
 }
 
 impl Lookout {
@@ -62,6 +63,11 @@ impl Lookout {
                 .stops
                 .get(&subscription)
                 .is_some_and(|seen| *seen >= since)
+    }
+
+    /// Whether an operator, or a safety rule, stopped this issue.
+    pub(crate) fn is_stopped(&self, issue: IssueNumber) -> bool {
+        self.view().issues.contains(&issue)
     }
 
     /// How long ago the database last answered; none before it first did.
@@ -100,6 +106,7 @@ impl Lookout {
         // What commits after this moment may be missing from the answer.
         let asked = Instant::now();
         let barrier = store.barrier(clock.now()).await?;
+        let issues = store.stopped_issues().await?.into_iter().collect();
         let mut seq = self.view().seq;
         let mut subscriptions = Vec::new();
         let mut unnamed = false;
@@ -117,6 +124,7 @@ impl Lookout {
         let answered = Instant::now();
         let mut view = self.view();
         view.barrier = Some(barrier);
+        view.issues = issues;
         view.seq = seq;
         for subscription in subscriptions {
             view.stops.insert(subscription, answered);

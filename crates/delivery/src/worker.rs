@@ -9,7 +9,6 @@ use mail::Transport;
 use service_runtime::Shutdown;
 use store::{Database, StoreError};
 
-use crate::breaker::Breaker;
 use crate::connections::WorkQueues;
 use crate::heartbeat::{Fence, Heartbeat};
 use crate::hints::hints;
@@ -17,9 +16,9 @@ use crate::journal::{Journal, Recovered};
 use crate::lookout::Lookout;
 use crate::relay::Relay;
 use crate::replay::Replay;
-use crate::sender::Sender;
-use crate::sender::chunk_sender::ChunkSender;
+use crate::route::Route;
 use crate::sender::mail_sender::MailSender;
+use crate::sender::{Opens, Sender, bulk};
 use crate::state_dir::StateDir;
 use crate::sweeper::Sweeper;
 use crate::work_source::{Tables, WorkSource};
@@ -57,6 +56,13 @@ impl Worker {
             );
         }
         let boot_id = entropy.sixteen();
+        let route = Route::new(
+            settings.limits,
+            settings.connections,
+            database.rate_grants(),
+            database.issues(),
+            Arc::clone(&clock),
+        );
         let sender = Sender {
             worker: state_dir.worker(),
             issues: database.issues(),
@@ -68,13 +74,14 @@ impl Worker {
             transport,
             base_url: settings.base_url,
             return_path_domain: settings.return_path_domain,
-            window: settings.window.max(1),
+            window: settings.window,
+            opens: Opens::new(settings.opens_per_second),
             clock,
             entropy,
             journal,
             fence: Arc::new(Fence::default()),
             lookout: Arc::new(Lookout::default()),
-            breaker: Breaker::default(),
+            route: Arc::new(route),
             issue: Mutex::new(None),
             in_hand: Mutex::new(HashSet::new()),
         };
@@ -170,6 +177,8 @@ impl Worker {
         shutdown.spawn("heartbeat", async move {
             heartbeat.run(&fence, &state_dir, &task).await;
         });
+        let (task, route) = (shutdown.clone(), Arc::clone(&sender.route));
+        shutdown.spawn("route", async move { route.run(&task).await });
         let (task, shared) = (shutdown.clone(), Arc::clone(&sender));
         let dead = self.database.dead_letters();
         shutdown.spawn("lookout", async move {
@@ -187,23 +196,15 @@ impl Worker {
         let sweeper = Sweeper {
             sender: Arc::clone(&sender),
             fan_out: self.database.fan_out(),
+            upkeep: self.database.issue_upkeep(),
             workers: self.database.workers(),
         };
         let task = shutdown.clone();
         shutdown.spawn("sweeper", async move { sweeper.run(&task).await });
-        let [chunks, mails] = work_sources(
-            &self.database,
-            queues,
-            self.connections,
-            &sender.clock,
-            shutdown,
-        );
+        let [chunks, mails] = work_sources(&self.database, queues, &sender.clock, shutdown);
         let lane = MailSender::new(Arc::clone(&sender), mails, shutdown.clone());
         shutdown.spawn("mail sender", lane.run());
-        for _ in 0..self.connections {
-            let lane = ChunkSender::new(Arc::clone(&sender), chunks.clone(), shutdown.clone());
-            shutdown.spawn("chunk sender", lane.run());
-        }
+        bulk::spawn(&sender, chunks, self.connections, shutdown);
     }
 }
 
@@ -211,7 +212,6 @@ impl Worker {
 fn work_sources(
     database: &Database,
     queues: Option<WorkQueues>,
-    lanes: usize,
     clock: &Arc<dyn Clock>,
     shutdown: &Shutdown,
 ) -> [WorkSource; 2] {
@@ -231,8 +231,8 @@ fn work_sources(
         clock: Arc::clone(clock),
     };
     shutdown.spawn("relay", async move { relay.run(&task).await });
-    [(queues.bulk, lanes), (queues.confirm, 1)].map(|(consumer, lanes)| {
-        let (hints, feed) = hints(consumer, queues.publisher.clone(), lanes);
+    [queues.bulk, queues.confirm].map(|consumer| {
+        let (hints, feed) = hints(consumer, queues.publisher.clone(), 1);
         shutdown.spawn("hints", feed.run(shutdown.clone()));
         WorkSource::Queue(tables.clone(), hints)
     })

@@ -2,7 +2,7 @@
 //!
 //! | off | len | field |
 //! | --- | --- | --- |
-//! | 0 | 1 | 1 dot, 2 result; 0 for a place never written |
+//! | 0 | 1 | 1 dot, 2 result, 3 the mark; 0 for a place never written |
 //! | 1 | 1 | 0 delivery of an issue, 1 one-to-one mail |
 //! | 2 | 1 | result: the new state's number |
 //! | 3 | 1 | result: bit 0 code, 1 enhanced code, 2 not before, 3 the attempt counts |
@@ -13,10 +13,14 @@
 //! | 12 | 4 | epoch |
 //! | 16 | 8 | issue number, or the mail's row |
 //! | 24 | 8 | the subscriber's row; 0 for a mail |
-//! | 32 | 8 | time, milliseconds since 1970 |
+//! | 32 | 2 | how often the ring was full before, modulo 65,536 |
+//! | 34 | 6 | time, milliseconds since 1970 |
 //! | 40 | 16 | `subscription_id`, or the mail's `box_id`: with the issue it gives the Message-ID |
 //! | 56 | 4 | result: seconds from the time to "not before" |
 //! | 60 | 4 | CRC-32C of the bytes before |
+//!
+//! The mark, in the first place of the file, has in bytes 16 to 23 the number of the oldest record that
+//! the database may not have; records are numbered from 0, for ever. All else in it is 0.
 
 use std::time::Duration;
 
@@ -62,14 +66,14 @@ pub(crate) struct Record {
 pub(crate) enum Place {
     /// Never written.
     Empty,
-    /// A record.
-    Written(Record),
+    /// A record, and the lap of the ring that it was written in.
+    Written(Record, u16),
     /// Something that no worker wrote in full.
     Damaged,
 }
 
 impl Record {
-    pub(crate) fn encode(&self) -> [u8; RECORD] {
+    pub(crate) fn encode(&self, lap: u16) -> [u8; RECORD] {
         let mut bytes = [0; RECORD];
         if let Event::Result(result) = self.event {
             bytes[0] = 2;
@@ -104,12 +108,38 @@ impl Record {
         bytes[12..16].copy_from_slice(&epoch.to_be_bytes());
         bytes[16..24].copy_from_slice(&item.to_be_bytes());
         bytes[24..32].copy_from_slice(&subscriber.to_be_bytes());
+        // six bytes last for eight thousand years
         bytes[32..40].copy_from_slice(&self.at.as_millis().to_be_bytes());
+        bytes[32..34].copy_from_slice(&lap.to_be_bytes());
         bytes[40..56].copy_from_slice(&self.subject);
-        let checksum = crc32c::crc32c(&bytes[..60]);
-        bytes[60..].copy_from_slice(&checksum.to_be_bytes());
-        bytes
+        sealed(bytes)
     }
+}
+
+const MARK: u8 = 3;
+
+/// The first place of a journal whose records up to this number are flushed.
+pub(super) fn encode_mark(oldest: u64) -> [u8; RECORD] {
+    let mut bytes = [0; RECORD];
+    bytes[0] = MARK;
+    bytes[16..24].copy_from_slice(&oldest.to_be_bytes());
+    sealed(bytes)
+}
+
+/// The number in a mark; none where the place holds something else.
+pub(super) fn decode_mark(bytes: &[u8; RECORD]) -> Option<u64> {
+    let is_mark = bytes[0] == MARK && is_sealed(bytes);
+    is_mark.then(|| u64::from_be_bytes(field(bytes, 16)))
+}
+
+fn sealed(mut bytes: [u8; RECORD]) -> [u8; RECORD] {
+    let checksum = crc32c::crc32c(&bytes[..60]);
+    bytes[60..].copy_from_slice(&checksum.to_be_bytes());
+    bytes
+}
+
+fn is_sealed(bytes: &[u8; RECORD]) -> bool {
+    field::<4>(bytes, 60) == crc32c::crc32c(&bytes[..60]).to_be_bytes()
 }
 
 impl Place {
@@ -117,10 +147,11 @@ impl Place {
         if bytes.iter().all(|byte| *byte == 0) {
             return Self::Empty;
         }
-        if field::<4>(bytes, 60) != crc32c::crc32c(&bytes[..60]).to_be_bytes() {
+        if !is_sealed(bytes) {
             return Self::Damaged;
         }
-        decode_checked(bytes).map_or(Self::Damaged, Self::Written)
+        let lap = u16::from_be_bytes(field(bytes, 32));
+        decode_checked(bytes).map_or(Self::Damaged, |record| Self::Written(record, lap))
     }
 }
 
@@ -146,7 +177,8 @@ fn decode_checked(bytes: &[u8; RECORD]) -> Option<Record> {
         }),
         _ => return None,
     };
-    let at = Timestamp::from_millis(u64::from_be_bytes(field(bytes, 32)));
+    let millis = u64::from_be_bytes(field(bytes, 32)) & (u64::MAX >> 16);
+    let at = Timestamp::from_millis(millis);
     let flag = |bit: u8| bytes[3] & (1 << bit) != 0;
     let event = match bytes[0] {
         1 => Event::Dot,
@@ -225,13 +257,13 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn a_record_is_read_as_it_was_written(record in any_record()) {
-            prop_assert_eq!(Place::decode(&record.encode()), Place::Written(record));
+        fn a_record_is_read_as_it_was_written(record in any_record(), lap in any::<u16>()) {
+            prop_assert_eq!(Place::decode(&record.encode(lap)), Place::Written(record, lap));
         }
 
         #[test]
         fn a_changed_byte_is_noticed(record in any_record(), at in 0..RECORD, change in 1..=255u8) {
-            let mut bytes = record.encode();
+            let mut bytes = record.encode(7);
             bytes[at] ^= change;
             prop_assert_eq!(Place::decode(&bytes), Place::Damaged);
         }
@@ -241,18 +273,26 @@ pub(crate) mod tests {
             let mut place = [0; RECORD];
             place[..32].copy_from_slice(&bytes);
             place[32..].copy_from_slice(&more);
-            prop_assert!(!matches!(Place::decode(&place), Place::Written(_)));
+            prop_assert!(!matches!(Place::decode(&place), Place::Written(..)));
         }
 
         #[test]
         fn a_torn_record_is_not_read_as_whole(record in any_record(), kept in 0..RECORD) {
-            let mut bytes = record.encode();
+            let mut bytes = record.encode(7);
             let whole = bytes;
             bytes[kept..].fill(0);
             if bytes != whole {
-                prop_assert!(!matches!(Place::decode(&bytes), Place::Written(_)));
+                prop_assert!(!matches!(Place::decode(&bytes), Place::Written(..)));
             }
         }
+    }
+
+    #[test]
+    fn a_mark_is_a_mark_and_no_record() {
+        let bytes = encode_mark(1 << 40);
+        assert_eq!(decode_mark(&bytes), Some(1 << 40));
+        assert_eq!(Place::decode(&bytes), Place::Damaged);
+        assert_eq!(decode_mark(&[0; RECORD]), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::Sender;
 use super::line::Line;
 use super::prepare::Ready;
+use crate::journal::Attempt;
 
 /// What a message that is being handed over may still take when the process is to stop.
 const CUT_AFTER: Duration = Duration::from_secs(5);
@@ -79,7 +80,7 @@ async fn try_once(
     looked_at: Instant,
     shutdown: &Shutdown,
 ) -> Tried {
-    let Some(connection) = line.open(sender).await else {
+    let Some(connection) = line.open(sender, ready.kind).await else {
         return Tried::RelayAway;
     };
     let envelope = Envelope {
@@ -106,7 +107,6 @@ async fn try_once(
         fail::fail_point!("P8", |_| std::process::abort());
         go
     };
-    let begin = Instant::now();
     let outcome = {
         let sending =
             connection.send_unless_stopped(&envelope, &ready.text, before_data, before_dot);
@@ -130,8 +130,6 @@ async fn try_once(
     if let Some(why) = cut.get() {
         return Tried::Cut(*why);
     }
-    metrics::histogram!("letterbox_delivery_attempt_duration_seconds")
-        .record(begin.elapsed().as_secs_f64());
     Tried::Ended(outcome)
 }
 
@@ -182,10 +180,9 @@ fn settle(sender: &Sender, ready: &Ready, outcome: &Outcome) -> AttemptResult {
         ready.deadline,
         jitter(sender),
     );
-    match outcome {
-        Outcome::NotSent(stage) => sender.breaker.failed(stage, Instant::now()),
-        Outcome::InDoubt => {}
-        _ => sender.breaker.succeeded(),
+    sender.route.told(ready.kind, outcome, Instant::now());
+    if let Attempt::Delivery(key) = &ready.attempt {
+        sender.route.told_of_issue(key.issue, outcome);
     }
     #[cfg(feature = "failpoints")]
     fail::fail_point!("P10", |_| std::process::abort());

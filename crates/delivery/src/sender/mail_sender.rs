@@ -16,6 +16,7 @@ use super::prepare::{self, Ready, Unmailable};
 use super::settlement::{alarm, complain, count, insist, without_reply};
 use super::{AFTER_FAILURE, REASONS_LAST, Sender};
 use crate::journal::Attempt;
+use crate::route::Permit;
 use crate::work_source::WorkSource;
 
 /// Mails in one claim: few, so that somebody's confirmation is never long in one hand.
@@ -41,7 +42,7 @@ impl MailSender {
         Self {
             sender,
             source,
-            line: Line::new(),
+            line: Line::default(),
             shutdown,
         }
     }
@@ -80,7 +81,7 @@ impl MailSender {
 
     fn may_go(&self) -> bool {
         let now = Instant::now();
-        self.sender.may_send(now) && !self.shutdown.is_stopping()
+        self.sender.may_send(MailKind::Confirmation, now) && !self.shutdown.is_stopping()
     }
 
     /// The answer to a claim was lost, or its mails cannot be made: nothing is in hand.
@@ -113,6 +114,7 @@ impl MailSender {
         tray: &mut Tray,
     ) -> Result<VecDeque<Ready>, StoreError> {
         let catalogue = Arc::new(self.sender.catalogue.read().await?);
+        self.sender.opens.wait(claimed.len()).await;
         let mut queue = VecDeque::with_capacity(claimed.len());
         for row in claimed {
             let (key, kind) = (row.key, row.kind);
@@ -130,9 +132,15 @@ impl MailSender {
             let (sender, catalogue) = (Arc::clone(&self.sender), Arc::clone(&catalogue));
             let now = self.sender.clock.now();
             let ready = tokio::task::spawn_blocking(move || {
-                let (keys, base_url) = (&sender.keys, &sender.base_url);
                 let bounces = sender.return_path_domain.as_deref();
-                prepare::mail(keys, base_url, bounces, &catalogue, &row, now)
+                prepare::mail(
+                    &sender.keys,
+                    &sender.base_url,
+                    bounces,
+                    &catalogue,
+                    &row,
+                    now,
+                )
             })
             .await
             .unwrap_or(Err(Unmailable::Unreadable));
@@ -156,6 +164,13 @@ impl MailSender {
     ) {
         while !queue.is_empty() {
             if !self.may_go() {
+                break;
+            }
+            let turn = self
+                .sender
+                .route
+                .permit(MailKind::Confirmation, &self.shutdown);
+            if turn.await != Permit::Go {
                 break;
             }
             if self.reasons_are_old(&queue, looked_at) {

@@ -3,37 +3,54 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
+//! | `bulk` | the tasks that send issues, around one desk |
+//! | `desk`, `window` | recipients from claim to commit; how many at once |
+//! | `claimer` | takes chunks and claims recipients |
+//! | `preparer` | threads that open and render, a few recipients at a time |
+//! | `lane` | a connection that sends one letter after another |
+//! | `flusher` | writes results down, hands chunks back |
+//! | `mail_sender` | the lane for one-to-one mail |
 //! | `prepare` | from a claimed row to a finished message, or why there is none |
+//! | `opens` | how many addresses may be opened in a second |
 //! | `issue_in_hand` | an issue's templates, compiled once |
 //! | `line` | one connection, opened when needed |
 //! | `attempt` | one message: last look from memory, journal, dot, journal |
-//! | `settlement` | results on their way to the database |
-//! | `chunk_sender` | a lane for issues |
-//! | `mail_sender` | the lane for confirmations |
+//! | `settlement` | what must reach the database before anything else |
 
 mod attempt;
-pub(crate) mod chunk_sender;
+pub(crate) mod bulk;
+mod claimer;
+mod desk;
+mod flusher;
 mod issue_in_hand;
+mod lane;
 mod line;
 pub(crate) mod mail_sender;
+mod opens;
 mod prepare;
+mod preparer;
 mod settlement;
+mod window;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::{Clock, Entropy, WorkerId};
+use domain::{Clock, Entropy, IssueNumber, MailKind, WorkerId};
 use mail::Transport;
-use store::{CatalogueReader, ChunkTable, DeliveryStore, IssueDesk, MailStore, OwnedChunk};
+use store::{
+    Barrier, CatalogueReader, ChunkTable, DeliveryStore, HoldReason, IssueDesk, MailStore,
+    OwnedChunk, StoreError,
+};
 use tokio::time::Instant;
 
 use crate::Keys;
-use crate::breaker::Breaker;
 use crate::heartbeat::Fence;
 use crate::journal::Journal;
 use crate::lookout::Lookout;
+use crate::route::Route;
 pub(crate) use issue_in_hand::IssueInHand;
+pub(crate) use opens::Opens;
 pub(crate) use settlement::count;
 
 /// Reasons to send that were read longer ago are read again immediately before `MAIL FROM`.
@@ -54,14 +71,15 @@ pub(crate) struct Sender {
     pub(crate) transport: Transport,
     pub(crate) base_url: String,
     pub(crate) return_path_domain: Option<String>,
-    /// The claim window: so many rows of a chunk are in doubt at most if the journal is lost.
+    /// The claim window: so many recipients are in doubt at most if the journal is lost.
     pub(crate) window: u16,
+    pub(crate) opens: Opens,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) journal: Journal,
     pub(crate) fence: Arc<Fence>,
     pub(crate) lookout: Arc<Lookout>,
-    pub(crate) breaker: Breaker,
+    pub(crate) route: Arc<Route>,
     /// The issue compiled last: lanes usually work on the same one.
     pub(crate) issue: Mutex<Option<Arc<IssueInHand>>>,
     /// The chunks that lanes have: one that is ours in the database and not here was taken by a
@@ -70,9 +88,22 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    /// Whether anything may be sent at all: the heart beats, and the relay is not left in peace.
-    fn may_send(&self, now: Instant) -> bool {
-        self.fence.may_send(now) && !self.breaker.is_closed(now)
+    /// Whether mail of this kind may be sent at all: the heart beats, and the way to the relay is open.
+    fn may_send(&self, kind: MailKind, now: Instant) -> bool {
+        self.fence.may_send(now) && self.route.may_send(kind, now)
+    }
+
+    /// Whether issues may be sent: that, and the barrier is open.
+    fn may_send_bulk(&self, now: Instant) -> bool {
+        self.may_send(MailKind::Issue, now) && self.lookout.bulk(now) == Barrier::Open
+    }
+
+    /// Holds an issue whose mails cannot be made.
+    async fn hold(&self, issue: IssueNumber, why: &str) -> Result<(), StoreError> {
+        tracing::error!(issue = issue.0, why, "the issue cannot be sent: held");
+        metrics::counter!("letterbox_issue_held_total", "reason" => "render").increment(1);
+        self.issues.hold(issue, HoldReason::Unrenderable).await?;
+        Ok(())
     }
 
     fn take_in_hand(&self, chunk: &OwnedChunk) {

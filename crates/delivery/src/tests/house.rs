@@ -18,8 +18,8 @@ use service_runtime::Shutdown;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgPool, Row};
 use store::{
-    Database, FanOutStep, InDoubtPolicy, InboxRow, IssueContent, IssueProgress, IssueState,
-    NewIssue, NewNewsletter,
+    Database, FanOutStep, FrozenText, InDoubtPolicy, InboxRow, IssueContent, IssueProgress,
+    IssueState, NewIssue, NewNewsletter,
 };
 use tempfile::TempDir;
 use zeroize::Zeroizing;
@@ -234,6 +234,18 @@ impl House {
     // --- issues
 
     pub(super) async fn approve(&self, policy: InDoubtPolicy) -> IssueNumber {
+        self.approve_as(policy, None).await
+    }
+
+    pub(super) async fn approve_frozen(
+        &self,
+        policy: InDoubtPolicy,
+        frozen: FrozenText,
+    ) -> IssueNumber {
+        self.approve_as(policy, Some(frozen)).await
+    }
+
+    async fn approve_as(&self, policy: InDoubtPolicy, frozen: Option<FrozenText>) -> IssueNumber {
         let now = self.clock.now();
         let issue = NewIssue {
             newsletter: self.news.slug.clone(),
@@ -242,7 +254,7 @@ impl House {
                 subject: "What is new".into(),
                 preheader: String::new(),
                 markdown: "Hello.\n\nThe library opens on Monday.".into(),
-                frozen: None,
+                frozen,
             }],
             content_sha256: [9; 32],
             message_date: now,
@@ -286,6 +298,15 @@ impl House {
         self.worker_on(&self.database, "state", transport)
     }
 
+    /// One that sends to one recipient after the other.
+    pub(super) fn open_worker_with_one_line(&self, transport: Transport) -> Worker {
+        let settings = Settings {
+            connections: 1,
+            ..self.settings("state")
+        };
+        self.worker_by(&self.database, settings, transport)
+    }
+
     pub(super) fn settings(&self, folder: &str) -> Settings {
         Settings {
             connections: 3,
@@ -303,7 +324,15 @@ impl House {
         folder: &str,
         transport: Transport,
     ) -> Worker {
-        let settings = self.settings(folder);
+        self.worker_by(database, self.settings(folder), transport)
+    }
+
+    pub(super) fn worker_by(
+        &self,
+        database: &Database,
+        settings: Settings,
+        transport: Transport,
+    ) -> Worker {
         Worker::open(
             database,
             Arc::new(self.keys()),
