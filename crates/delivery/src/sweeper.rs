@@ -78,6 +78,7 @@ impl Sweeper {
             self.bury_the_dead(watch).await?;
             self.upkeep.forget_settled().await?;
             set_aside(self.upkeep.set_aside().await?);
+            self.forget_old(now, shutdown).await?;
             watch.looked_at = Some(Instant::now());
         }
         if watch
@@ -113,6 +114,18 @@ impl Sweeper {
         metrics::counter!("letterbox_in_doubt_resolved_total", "how" => "operator")
             .increment(decided);
         upkeep.wake(now).await?;
+        Ok(())
+    }
+
+    /// Deletes who got issues that ended long ago.
+    async fn forget_old(&self, now: Timestamp, shutdown: &Shutdown) -> Result<(), StoreError> {
+        while !shutdown.is_stopping() {
+            let deleted = self.upkeep.purge_step(now).await?;
+            if deleted == 0 {
+                break;
+            }
+            metrics::counter!("letterbox_purged_total", "what" => "deliveries").increment(deleted);
+        }
         Ok(())
     }
 

@@ -58,6 +58,7 @@ impl IssueDesk {
             .await?;
         let row = sqlx::query!(
             "SELECT n.slug, i.state, i.held_reason, i.in_doubt_policy, i.approved_at, i.retry_from,
+                    i.past_accepted, i.past_suppressed, i.past_failed, i.past_uncertain,
                     i.fanned_out_at, i.finished_at,
                     coalesce((SELECT c.subject FROM issue_content c WHERE c.issue_id = i.id
                               ORDER BY array_position(n.languages, c.language) LIMIT 1), '') AS \"subject!\"
@@ -76,6 +77,15 @@ impl IssueDesk {
         )
         .fetch_one(&mut *tx)
         .await?;
+        let mut counts = counts(&mut tx, issue).await?;
+        for (state, past) in [
+            (DeliveryState::Accepted, row.past_accepted),
+            (DeliveryState::Suppressed, row.past_suppressed),
+            (DeliveryState::Bounced, row.past_failed),
+            (DeliveryState::AssumedSent, row.past_uncertain),
+        ] {
+            counts.add(state, columns::number(past, ISSUE)?);
+        }
         Ok(Some(IssueProgress {
             number: issue,
             newsletter: slug(&row.slug)?,
@@ -84,7 +94,7 @@ impl IssueDesk {
             held: row.held_reason.and_then(HoldReason::from_number),
             in_doubt_policy: InDoubtPolicy::from_number(row.in_doubt_policy)
                 .ok_or(StoreError::Inconsistent(ISSUE))?,
-            counts: counts(&mut tx, issue).await?,
+            counts,
             undecided: columns::number(chunks.undecided, CHUNK)?,
             set_aside: columns::number(chunks.set_aside, CHUNK)?,
             in_hand: columns::number(chunks.in_hand, CHUNK)?,

@@ -36,7 +36,7 @@ pub struct NewDoubt {
 /// The upkeep of issues.
 #[derive(Debug, Clone)]
 pub struct IssueUpkeep {
-    database: Database,
+    pub(crate) database: Database,
 }
 
 impl Database {

@@ -11,7 +11,7 @@
 //! | `request_inbox`, `spools` | what web roles accepted and shipped, and how far each is applied |
 //! | `dead_letters` | what could not be read or applied |
 //! | `outbox` | hints on their way to the broker |
-//! | `purge` | deleting what the notices promise to delete |
+//! | `purge`, `issue_retention` | deleting what the notices promise to delete |
 //! | `registrar` | a batch of requests applied in one transaction; the ledger |
 //! | `issues`, `issue_states` | issues: approved, read by the sender and as they were sent |
 //! | `issue_progress` | how they stand: the issue equation |
@@ -39,6 +39,7 @@ mod error;
 mod fan_out;
 mod issue_changes;
 mod issue_progress;
+mod issue_retention;
 mod issue_states;
 mod issue_upkeep;
 mod issues;

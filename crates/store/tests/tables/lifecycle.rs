@@ -328,3 +328,36 @@ async fn what_was_approved_is_fixed(pool: PgPool) {
         pool.execute(forged).await.unwrap_err();
     }
 }
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn who_got_an_issue_is_forgotten_after_35_days_and_how_many_is_not(pool: PgPool) {
+    let database = readers(&pool, 7_000).await;
+    let old = issue(&database, InDoubtPolicy::Skip).await;
+    while let Some(chunk) = database.chunks().take_due(WORKER, NOW).await.unwrap() {
+        let claimed = claim(&database, &chunk, 200).await;
+        let states = [Accepted, Bounced, Suppressed, AssumedSent, Accepted];
+        settle(&database, &claimed, &states).await;
+        database.chunks().close(&chunk).await.unwrap();
+    }
+    assert_eq!(database.fan_out().finish(NOW).await.unwrap(), 1);
+    let under_way = issue(&database, InDoubtPolicy::Skip).await;
+    let upkeep = database.issue_upkeep();
+    let days = |days: u64| NOW.plus(Duration::from_hours(24 * days));
+    assert_eq!(upkeep.purge_step(days(35)).await.unwrap(), 0);
+    let late = days(35).plus(Duration::from_secs(1));
+    let before = database.issues().progress(old).await.unwrap().unwrap();
+    assert_eq!(upkeep.purge_step(late).await.unwrap(), 5_000);
+    let halfway = database.issues().progress(old).await.unwrap().unwrap();
+    assert_eq!(halfway, before);
+    assert_eq!(upkeep.purge_step(late).await.unwrap(), 2_000);
+    assert_eq!(upkeep.purge_step(late).await.unwrap(), 0);
+    let after = database.issues().progress(old).await.unwrap().unwrap();
+    assert_eq!(after, before);
+    assert_eq!((after.counts.accepted, after.counts.failed), (2_800, 1_400));
+    let rows = "SELECT count(*) FROM delivery WHERE issue_id = 1";
+    assert_eq!(number(&pool, rows).await, 0);
+    assert_eq!(
+        progress(&pool, &database, under_way).await.counts.waiting,
+        7_000
+    );
+}

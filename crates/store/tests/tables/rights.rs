@@ -225,7 +225,7 @@ async fn what_is_forbidden_is_refused(pool: PgPool) {
             "INSERT INTO request_inbox (spool_id) VALUES ('x')",
             "DELETE FROM ledger_head",
             "SELECT spool_beat('x', now(), now())",
-            "DELETE FROM delivery",
+            "DELETE FROM issue",
         ],
     );
     own.insert(

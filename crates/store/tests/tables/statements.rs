@@ -30,6 +30,7 @@ const DELIVER: &[&str] = &[
     "catalogue",
     "issue_changes::hold",
     "issue_upkeep",
+    "issue_retention",
     "issues::to_send",
     "issues::contents",
     "spools::advance_marks",
