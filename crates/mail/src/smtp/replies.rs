@@ -7,7 +7,8 @@ use smtp_proto::response::parser::ResponseReceiver;
 pub(crate) struct ServerReply {
     pub(crate) code: u16,
     /// The enhanced code of RFC 3463, where there is one and its class is that of the code; a number
-    /// over 255 is kept as 255.
+    /// over 255 is kept as 255. 4.7.0 where a relay without these codes says in words that it wants
+    /// less of us: the words stay here.
     pub(crate) enhanced: Option<[u8; 3]>,
 }
 
@@ -44,7 +45,7 @@ impl ReplyFinder {
             }
             self.seen += line.len();
             if line[3] != b'-' {
-                return Ok(Some((last_line(line)?, self.seen)));
+                return Ok(Some((whole(&bytes[..self.seen], line)?, self.seen)));
             }
         }
     }
@@ -60,16 +61,44 @@ fn code_of(line: &[u8]) -> Option<u16> {
 }
 
 /// Only the last line goes to the parser: its own limit on a whole reply is 4 KiB.
-fn last_line(line: &[u8]) -> Result<ServerReply, Nonsense> {
+fn whole(text: &[u8], last_line: &[u8]) -> Result<ServerReply, Nonsense> {
     let response = ResponseReceiver::default()
-        .parse(&mut line.iter())
+        .parse(&mut last_line.iter())
         .map_err(|_| Nonsense)?;
     let class = response.code / 100;
-    let enhanced = (u16::from(response.esc[0]) == class).then_some(response.esc);
+    let enhanced = match u16::from(response.esc[0]) {
+        its_class if its_class == class => Some(response.esc),
+        _ if class == 4 && wants_less(text) => Some(LESS),
+        _ => None,
+    };
     Ok(ServerReply {
         code: response.code,
         enhanced,
     })
+}
+
+/// "Other or undefined security status", which relays use for senders that are too fast.
+const LESS: [u8; 3] = [4, 7, 0];
+
+/// What relays without enhanced codes say when they throttle. Not "try again later": that is what
+/// greylisting says, about one recipient.
+const THROTTLING: [&str; 8] = [
+    "throttl",
+    "rate limit",
+    "rate-limit",
+    "ratelimit",
+    "too fast",
+    "too much mail",
+    "too many messages",
+    "too many connections",
+];
+
+fn wants_less(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text).to_ascii_lowercase();
+    // An address may be called anything.
+    let words = text.split_whitespace().filter(|word| !word.contains('@'));
+    let words = words.collect::<Vec<_>>().join(" ");
+    THROTTLING.iter().any(|said| words.contains(said))
 }
 
 #[cfg(test)]
@@ -110,6 +139,24 @@ mod tests {
     fn what_follows_a_reply_is_left_alone() {
         let found = ReplyFinder::default().look(b"250 ok\r\n421 bye\r\n");
         assert_eq!(found, Ok(Some((reply(250, None), 8))));
+    }
+
+    #[test]
+    fn a_relay_that_throttles_without_a_code_is_understood() {
+        for (text, enhanced) in [
+            ("450 Rate limit exceeded\r\n", Some(LESS)),
+            ("421-You are sending too\r\n421 fast\r\n", None),
+            ("451-Too many  messages from you\r\n451 bye\r\n", Some(LESS)),
+            ("452 Throttled, slow down\r\n", Some(LESS)),
+            ("450 4.2.1 Rate limit of the mailbox\r\n", Some([4, 2, 1])),
+            ("450 <throttle@example.org> is busy\r\n", None),
+            ("450 Greylisted, try again later\r\n", None),
+            ("550 Too many messages\r\n", None),
+            ("250 Too many messages\r\n", None),
+        ] {
+            let found = ReplyFinder::default().look(text.as_bytes()).unwrap();
+            assert_eq!(found.unwrap().0.enhanced, enhanced, "{text:?}");
+        }
     }
 
     #[test]

@@ -77,13 +77,15 @@ fn agree(heard: &Heard, verdict: Option<Verdict>) -> bool {
     match (outcome, verdict) {
         (Accepted, Some(Verdict::Accepted))
         | (InDoubt, Some(Verdict::Unsaid))
-        | (NotSent(_), None | Some(Verdict::Unfinished | Verdict::Leaving)) => true,
+        | (NotSent(_), None | Some(Verdict::Unfinished | Verdict::Leaving))
+        | (NotSent(_), Some(Verdict::RefusedAdrift(_))) => true,
         (Deferred(reply), Some(Verdict::Leaving)) => reply.code == 421,
         // In lock-step a refused sender ends a message before the relay learns its number.
         (Deferred(reply), None) => reply.code == 451,
-        (Deferred(reply) | Rejected(reply), Some(Verdict::Refused(code))) => {
-            reply.code == code && (code < 500) == matches!(outcome, Deferred(_))
-        }
+        (
+            Deferred(reply) | Rejected(reply),
+            Some(Verdict::Refused(code) | Verdict::RefusedAdrift(code)),
+        ) => reply.code == code && (code < 500) == matches!(outcome, Deferred(_)),
         _ => false,
     }
 }

@@ -14,6 +14,8 @@ pub(crate) enum Verdict {
     Accepted,
     /// It refused the message.
     Refused(u16),
+    /// The same, but it had said a reply too many before, and whoever notices hears no more.
+    RefusedAdrift(u16),
     /// It said that it is about to leave, where nothing was asked.
     Leaving,
     /// It never had the end of the message.
@@ -145,7 +147,7 @@ impl DicingRelay {
         let number = number_in(&command);
         self.decide(number, Verdict::Unfinished);
         if is_refused {
-            self.decide(number, Verdict::Refused(451));
+            self.decide(number, self.refusal(451));
             self.say(wire, &mut waiting, "503 5.5.1 no sender")?;
         } else {
             self.recipient(wire, number, &mut waiting)?;
@@ -242,7 +244,9 @@ impl DicingRelay {
             _ => (Verdict::Accepted, "250 2.0.0 taken"),
         };
         self.decide(number, verdict);
-        match self.dice.roll(16) {
+        let what_else = self.dice.roll(16);
+        self.is_off |= what_else < 2;
+        match what_else {
             0 => self.say(wire, waiting, &format!("{text}\r\n421 4.3.2 leaving")),
             1 => self.say(wire, waiting, &format!("{text}\r\n250 2.0.0 taken")),
             2 => {
@@ -266,7 +270,7 @@ impl DicingRelay {
         number: u32,
         code: u16,
     ) -> Result<(), Over> {
-        self.decide(number, Verdict::Refused(code));
+        self.decide(number, self.refusal(code));
         let class = code / 100;
         self.say(wire, waiting, &format!("{code} {class}.1.1 no"))
     }
@@ -318,6 +322,14 @@ impl DicingRelay {
         wire.write(waiting)?;
         waiting.clear();
         Ok(())
+    }
+
+    const fn refusal(&self, code: u16) -> Verdict {
+        if self.is_off {
+            Verdict::RefusedAdrift(code)
+        } else {
+            Verdict::Refused(code)
+        }
     }
 
     fn decide(&self, number: u32, verdict: Verdict) {

@@ -135,3 +135,37 @@ async fn a_refused_login_is_the_routes_fault() {
         assert!(relay.messages().is_empty());
     }
 }
+
+/// Whatever was offered in the clear may be anybody's offer (RFC 3207 section 4.2).
+#[tokio::test]
+async fn only_what_is_offered_within_tls_counts() {
+    for (in_the_clear, within, is_together) in
+        [("PIPELINING", "HELP", false), ("HELP", "PIPELINING", true)]
+    {
+        let mut greetings = [
+            format!("250-relay.example\r\n250-STARTTLS\r\n250 {in_the_clear}"),
+            format!("250-relay.example\r\n250 {within}"),
+        ]
+        .into_iter();
+        let relay = Relay::start(move |step| match step {
+            Step::Ehlo => say(&greetings.next().unwrap()),
+            step => usual(step),
+        });
+        let settings = settings(&relay, Security::StartTls, "authority.pem");
+        let mut connection = Transport::smtp(settings).unwrap().connect().await.unwrap();
+        let envelope = Envelope {
+            return_path: "b-abc@bounces.example.gov.uk",
+            recipient: &EmailAddress::parse("resident@example.org").unwrap(),
+        };
+        let text = WireText::new(b"a\r\n".to_vec());
+        // In lock-step the first look comes after the recipient was taken.
+        let outcome = connection
+            .send_unless_stopped(&envelope, &text, || false, || true)
+            .await;
+        assert_eq!(outcome, Outcome::NotSent("stopped"));
+        let has_recipient = relay.commands().iter().any(|said| said.starts_with("RCPT"));
+        assert_eq!(has_recipient, !is_together, "{within}");
+        let outcome = connection.send(&envelope, &text, || true).await;
+        assert_eq!(outcome, Outcome::Accepted);
+    }
+}
