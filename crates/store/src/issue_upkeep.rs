@@ -179,7 +179,11 @@ impl IssueUpkeep {
     pub async fn new_doubts(&self) -> Result<Vec<NewDoubt>, StoreError> {
         const TABLE: &str = "delivery";
         sqlx::query!(
-            "SELECT d.issue_id, d.subscriber_id, d.updated_at, n.sender_address,
+            "SELECT d.issue_id, d.subscriber_id, d.updated_at,
+                    coalesce((SELECT convert_from(t.frozen, 'UTF8')::json->>'sender'
+                              FROM issue_content t WHERE t.issue_id = i.id
+                                AND t.frozen IS NOT NULL LIMIT 1), n.sender_address)
+                        AS \"sender_address!\",
                     s.subscription_id AS \"subscription_id?\"
              FROM chunk c JOIN delivery d ON d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no
              JOIN issue i ON i.id = c.issue_id JOIN newsletter n ON n.id = i.newsletter_id

@@ -69,14 +69,17 @@ impl DeliveryStore {
         .collect()
     }
 
-    /// The part after the `@` in the Message-IDs of an issue.
+    /// The mailbox that an issue comes from, as it was frozen: its domain ends the Message-IDs.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub async fn sender_address(&self, issue: IssueNumber) -> Result<Option<String>, StoreError> {
         Ok(sqlx::query_scalar!(
-            "SELECT n.sender_address FROM issue i JOIN newsletter n ON n.id = i.newsletter_id
-             WHERE i.id = $1",
+            "SELECT coalesce((SELECT convert_from(t.frozen, 'UTF8')::json->>'sender'
+                              FROM issue_content t WHERE t.issue_id = i.id
+                                AND t.frozen IS NOT NULL LIMIT 1), n.sender_address)
+                        AS \"sender_address!\"
+             FROM issue i JOIN newsletter n ON n.id = i.newsletter_id WHERE i.id = $1",
             i64::from(issue.0)
         )
         .fetch_optional(&self.database.pool)

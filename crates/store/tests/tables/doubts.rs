@@ -89,6 +89,27 @@ async fn an_operator_decides_on_held_doubts_one_by_one_or_all(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_message_id_is_made_of_the_mailbox_that_was_approved(pool: PgPool) {
+    let database = readers(&pool, 1).await;
+    let issue = issue(&database, InDoubtPolicy::Hold).await;
+    work_off(&database, &[InDoubt]).await;
+    pool.execute("UPDATE newsletter SET sender_address = 'other@c.example'")
+        .await
+        .unwrap();
+    let sender = async || database.deliveries().sender_address(issue).await.unwrap();
+    assert_eq!(sender().await.as_deref(), Some("other@c.example"));
+    pool.execute(
+        "ALTER TABLE issue_content DISABLE TRIGGER issue_content_is_fixed;
+         UPDATE issue_content SET frozen = f, frozen_sha256 = sha256(f)
+         FROM (SELECT convert_to('{\"sender\":\"news@c.example\"}', 'UTF8') AS f) x",
+    )
+    .await
+    .unwrap();
+    assert_eq!(sender().await.as_deref(), Some("news@c.example"));
+    assert_eq!(note(&database).await.len(), 1, "asserts the same mailbox");
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn evidence_that_comes_first_ends_a_doubt_and_its_note(pool: PgPool) {
     let database = readers(&pool, 4).await;
     let issue = issue(&database, InDoubtPolicy::Hold).await;
