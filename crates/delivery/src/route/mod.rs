@@ -224,8 +224,8 @@ impl Route {
     pub(crate) fn told(&self, kind: MailKind, outcome: &Outcome, now: Instant) {
         let mut state = self.state();
         match outcome {
-            Outcome::NotSent(stage) => {
-                state.breaker.failed(stage, now);
+            Outcome::NotSent(reached) => {
+                state.breaker.failed(reached, now);
                 state.width.halve(now);
             }
             Outcome::InDoubt => state.width.halve(now),

@@ -176,6 +176,7 @@ async fn three_workers_share_one_rate_and_one_may_die(pool: PgPool) {
 /// F41 in full: run by `tests/faults`.
 #[sqlx::test(migrator = "store::MIGRATOR")]
 #[ignore = "takes three minutes"]
+#[expect(clippy::print_stdout, reason = "the figure is what it is run for")]
 async fn no_minute_sees_a_twentieth_more_than_the_rate(pool: PgPool) {
     let times = three_workers(pool, 50, 7_500).await;
     let most = most_within(times, Duration::from_mins(1));

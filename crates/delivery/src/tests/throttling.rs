@@ -93,18 +93,17 @@ async fn a_421_halves_the_connections_and_successes_bring_them_back(pool: PgPool
     lanes.truncate(1);
     assert!(lanes[0].may_stay(), "one is left");
     assert!(route.try_lane().is_none());
-    let waiting = tokio::spawn({
-        let route = Arc::clone(&route);
-        async move { route.lane().await }
-    });
-    for _ in 0..20 {
-        route.told(MailKind::Confirmation, &Outcome::Accepted, now);
-    }
-    assert!(route.try_lane().is_none(), "a confirmation's are another's");
-    for _ in 0..20 {
-        route.told(MailKind::Issue, &Outcome::Accepted, now);
-    }
-    assert!(waiting.await.unwrap().may_stay());
+    let successes = async {
+        for _ in 0..20 {
+            route.told(MailKind::Confirmation, &Outcome::Accepted, now);
+        }
+        assert!(route.try_lane().is_none(), "a confirmation's are another's");
+        for _ in 0..20 {
+            route.told(MailKind::Issue, &Outcome::Accepted, now);
+        }
+    };
+    let (lane, ()) = tokio::join!(route.lane(), successes);
+    assert!(lane.may_stay());
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
