@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `key_pair` | the sealing key pair |
 //! | `opener` | the strict opener, by key id |
+//! | `receiver` | HPKE's receiving side, with what depends on the key alone computed once |
 //! | `derived_key` | HKDF from the address masters, by the name of the key |
 //! | `derived_keys` | the masters, and all that is derived from them, for the worker's folder |
 //! | `address_keys` | address index, suppression and mailbox codes, row MAC, Message-ID |
@@ -21,6 +22,7 @@ mod key_pair;
 mod opener;
 #[cfg(test)]
 mod properties;
+mod receiver;
 #[cfg(test)]
 mod vectors;
 

@@ -4,9 +4,9 @@ use std::fmt;
 
 use address_seal::layout::{self, ENC_BYTES, HEADER_BYTES, Purpose};
 use domain::{AddressProblem, BodyId, BoxId, EmailAddress, KeyId, SealedAddress};
-use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_CHACHA20_POLY1305 as SUITE;
-use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey};
 use zeroize::Zeroizing;
+
+use crate::receiver::Receiver;
 
 /// Why a box stays shut. Trying again with the same keys gives the same answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,8 +35,7 @@ pub struct Opener {
 
 struct OpeningKey {
     kid: KeyId,
-    info: Vec<u8>,
-    secret: HpkePrivateKey,
+    receiver: Receiver,
 }
 
 impl Opener {
@@ -45,10 +44,10 @@ impl Opener {
     pub fn new(body: BodyId, keys: Vec<(KeyId, crate::SecretKey)>) -> Self {
         let keys = keys
             .into_iter()
-            .map(|(kid, secret)| OpeningKey {
-                kid,
-                info: layout::info(body, kid),
-                secret: secret.to_hpke(),
+            .filter_map(|(kid, secret)| {
+                let info = layout::info(body, kid);
+                let receiver = Receiver::new(secret.expose(), &info).ok()?;
+                Some(OpeningKey { kid, receiver })
             })
             .collect();
         Self { keys }
@@ -85,10 +84,8 @@ impl Opener {
             .find(|key| key.kid == kid)
             .ok_or(OpenError::UnknownKey(kid))?;
         let (enc, ciphertext) = rest.split_at(ENC_BYTES);
-        let enc = EncapsulatedSecret(enc.to_vec());
-        SUITE
-            .open(&enc, &key.info, aad, ciphertext, &key.secret)
-            .map(Zeroizing::new)
+        key.receiver
+            .open(enc, aad, ciphertext)
             .map_err(|_| OpenError::NotGenuine)
     }
 }
