@@ -3,6 +3,8 @@
 mod barrier;
 mod broker;
 mod house;
+mod issues;
+mod lifecycle;
 mod mails;
 mod rates;
 mod recovery;
