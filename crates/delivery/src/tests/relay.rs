@@ -31,6 +31,8 @@ pub(super) enum Place {
     Rcpt,
     Data,
     Dot,
+    /// Behind the answer to a dot, before the next message.
+    Idle,
 }
 
 pub(super) struct Relay {
@@ -236,7 +238,7 @@ async fn converse(
             } else {
                 seen.accepted.lock().unwrap().push(recipient.clone());
                 seen.accepted_at.lock().unwrap().push(Instant::now());
-                "250 2.0.0 queued"
+                next_for(seen, Place::Idle).unwrap_or("250 2.0.0 queued")
             }
         } else if command == "QUIT" {
             stream.write_all(b"221 2.0.0 bye\r\n").await?;
@@ -246,7 +248,7 @@ async fn converse(
         };
         // in one write: two would wait for each other's acknowledgement
         stream.write_all(format!("{answer}\r\n").as_bytes()).await?;
-        if answer.starts_with("421") {
+        if answer.contains("421 ") {
             return Ok(());
         }
     }

@@ -48,19 +48,25 @@ async fn number(house: &House, state: i16) -> usize {
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_421_costs_whom_it_was_said_about_an_attempt_and_nobody_else(pool: PgPool) {
     let house = House::open(pool).await;
-    let readers = house.readers(4).await;
+    // more than there are connections
+    let readers = house.readers(8).await;
     for place in [
         Place::Banner,
+        Place::Idle,
         Place::Mail,
         Place::Rcpt,
         Place::Data,
         Place::Dot,
     ] {
         let relay = Relay::start().await;
-        relay.answer_next(place, "421 4.3.2 closing");
+        let answer = match place {
+            Place::Idle => "250 2.0.0 queued\r\n421 4.4.2 idle for too long",
+            _ => "421 4.3.2 closing",
+        };
+        relay.answer_next(place, answer);
         let issue = house.fan_out(InDoubtPolicy::Skip).await;
         let worker = house.start(relay.transport()).await;
-        let lost = usize::from(place != Place::Banner);
+        let lost = usize::from(!matches!(place, Place::Banner | Place::Idle));
         house
             .until(&format!("all were tried: {place:?}"), async || {
                 let counts = house.progress(issue).await.counts;
