@@ -51,10 +51,20 @@ pub(super) fn body_hash(body: &[u8]) -> Digest {
 }
 
 /// The lines of a body; what stands behind the last line end is one too.
-fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
-    body.split_inclusive(|byte| *byte == b'\n').map(|line| {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        line.strip_suffix(b"\r").unwrap_or(line)
+fn lines(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let line = match memchr::memchr(b'\n', rest) {
+            Some(end) => {
+                let line = &rest[..end];
+                rest = &rest[end + 1..];
+                line
+            }
+            None => std::mem::take(&mut rest),
+        };
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
     })
 }
 
@@ -64,9 +74,14 @@ fn trim_end(line: &[u8]) -> &[u8] {
 }
 
 fn push_line(line: &[u8], output: &mut Vec<u8>) {
-    let is_plain = |pair: &[u8]| pair[0] != b'\t' && !(pair[0] == b' ' && is_blank(pair[1]));
-    // The last byte is no white space, so pairs see all of it. Nearly every line is plain.
-    if line.windows(2).all(is_plain) {
+    // The last byte is no white space, so pairs see all of it. Nearly every line is plain; looking at
+    // all pairs without stopping is what a processor does many at a time.
+    let pairs = line.iter().zip(line.get(1..).unwrap_or_default());
+    let found = pairs.fold(0, |found, (one, next)| {
+        let gap = u8::from(*one == b' ') & u8::from(is_blank(*next));
+        found | u8::from(*one == b'\t') | gap
+    });
+    if found == 0 {
         output.extend_from_slice(line);
         return;
     }
