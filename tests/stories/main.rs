@@ -6,6 +6,7 @@
 //! | `in_a_browser_without_javascript` | the same in Chromium, with undo |
 //! | `website_and_operator` | a form on the website of the council; notices and newsletters that change |
 //! | `through_a_relay` | the same over SMTP, with refusals |
+//! | `signed_mail` | signatures and return paths, checked by others |
 //! | `one_click` | unsubscribe requests as mail providers send them |
 //! | `scanners_change_nothing` | links that are opened by everybody but the resident |
 //! | `bad_input` | every field of every endpoint, wrong in every way |
@@ -60,6 +61,7 @@ mod roles_two_processes;
 mod scanners_change_nothing;
 mod second_start;
 mod settings_errors;
+mod signed_mail;
 mod settled;
 mod spool_full;
 mod the_main_job;
