@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `sign_up`, `unsubscribe` | the web roles over HTTP |
 //! | `registrar` | from the requests queue to committed rows |
+//! | `fan_out` | an issue's audience of a million, written down |
 //! | `delivery`, `audience` | an issue from the queue to a relay; who it goes to |
 //! | `postfix` | the relay, and the client that we are compared with |
 //! | `usage` | core time and memory of processes |
@@ -21,6 +22,7 @@
 
 mod audience;
 mod delivery;
+mod fan_out;
 mod footprint;
 mod load;
 mod machine;
@@ -45,10 +47,11 @@ const TIME: Duration = Duration::from_secs(5);
 
 type Bench = fn() -> Result<()>;
 
-const BENCHES: [(&str, Bench); 5] = [
+const BENCHES: [(&str, Bench); 6] = [
     ("sign_up", sign_up::run),
     ("unsubscribe", unsubscribe::run),
     ("registrar", registrar::run),
+    ("fan_out", fan_out::run),
     ("delivery", delivery::run),
     ("footprint", footprint::run),
 ];
