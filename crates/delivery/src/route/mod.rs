@@ -75,6 +75,9 @@ struct State {
     held_until: Option<Instant>,
     /// The database does not know of the hold yet.
     hold_is_news: bool,
+    /// The database was asked whether there is one: until then nothing goes, since the last process may
+    /// have been told to slow down.
+    was_looked: bool,
     /// The relay counts recipients on a connection.
     few_messages: bool,
     purse: Purse,
@@ -105,6 +108,7 @@ impl Route {
                 lanes: 0,
                 held_until: None,
                 hold_is_news: false,
+                was_looked: false,
                 few_messages: false,
                 purse: Purse::default(),
                 answers: Answers::default(),
@@ -295,7 +299,7 @@ impl State {
 
     /// Whether messages need a permit from the database.
     fn is_limited(&self, limits: &RouteLimits, now: Instant) -> bool {
-        !limits.are_none() || self.is_held(now)
+        !limits.are_none() || self.is_held(now) || !self.was_looked
     }
 
     /// Draws the consequences of a 4xx.

@@ -116,6 +116,7 @@ impl Route {
     async fn look(&self) -> Result<(), StoreError> {
         let held = self.grants.held().await?;
         self.hold_for(held);
+        self.changed.notify_waiters();
         self.show();
         Ok(())
     }
@@ -123,6 +124,7 @@ impl Route {
     fn hold_for(&self, held: Option<Duration>) {
         let now = Instant::now();
         let mut state = self.state();
+        state.was_looked = true;
         match held {
             Some(rest) => state.hold(rest, now),
             None if !state.hold_is_news && state.held_until.take().is_some() => {

@@ -173,6 +173,9 @@ async fn another_workers_hold_is_seen(pool: PgPool) {
         route(&house, RouteLimits::none()),
     );
     let shutdown = Shutdown::new();
+    // nothing goes before the database was asked
+    let early = one.permit(MailKind::Issue, &shutdown);
+    assert!(tokio::time::timeout(Duration::ZERO, early).await.is_err());
     for route in [&one, &other] {
         let (route, task) = (Arc::clone(route), shutdown.clone());
         shutdown.spawn("route", async move { route.run(&task).await });
