@@ -13,6 +13,7 @@
 //! | `addresses` | the corpus of addresses, by form and by JSON |
 //! | `settings_errors` | wrong settings end with one line and exit code 2 |
 //! | `issue_refusals` | issues that are not sent |
+//! | `issue_commands` | issues that are paused, cancelled, tried again, read |
 //! | `second_start` | stop and start again; two at once |
 //! | `killed_at_random` | `kill -9` at any moment |
 //! | `killed_while_sending` | `kill -9` with mails on the wire |
@@ -35,6 +36,7 @@
 //! | `roles_two_processes` | two processes, one folder |
 //! | `roles_keys_and_rights` | what each role holds, may do, and does not show |
 //! | `from_embedded_to_roles` | `letterbox up` becomes separate roles, by the README's commands |
+//! | `faults/` | what goes wrong while mail is sent, by the numbers of `reliability.md` 8.2 |
 //! | `settled` | what these stories look at in the end |
 #![cfg(test)] // all of it is test code, and linted as such
 
@@ -46,8 +48,10 @@ mod broker_half_open;
 mod broker_queue_spoilt;
 mod canary;
 mod database_stopped;
+mod faults;
 mod from_embedded_to_roles;
 mod in_a_browser_without_javascript;
+mod issue_commands;
 mod issue_refusals;
 mod killed_at_random;
 mod killed_while_sending;
@@ -61,8 +65,8 @@ mod roles_two_processes;
 mod scanners_change_nothing;
 mod second_start;
 mod settings_errors;
-mod signed_mail;
 mod settled;
+mod signed_mail;
 mod spool_full;
 mod the_main_job;
 mod through_a_relay;

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
+use nix::libc::linger;
+use nix::sys::socket::{setsockopt, sockopt};
 
 /// What happens to bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,15 @@ struct Desk {
     line: AtomicU8,
     closing: AtomicBool,
     open: Mutex<Vec<TcpStream>>,
+    trap: Mutex<Option<Trap>>,
+}
+
+/// A connection ends where these bytes come from the server: they are not passed on.
+#[derive(Debug)]
+struct Trap {
+    bytes: Vec<u8>,
+    times: usize,
+    sprung: usize,
 }
 
 /// The proxy; it stops when dropped.
@@ -54,6 +65,7 @@ impl FaultProxy {
             line: AtomicU8::new(Line::Pass as u8),
             closing: AtomicBool::new(false),
             open: Mutex::new(Vec::new()),
+            trap: Mutex::new(None),
         });
         let shared = Arc::clone(&desk);
         let acceptor = std::thread::spawn(move || {
@@ -93,6 +105,22 @@ impl FaultProxy {
         }
     }
 
+    /// Resets a connection, both ends of it, where these bytes come from the server; so many times. They
+    /// are not passed on: whoever asked for a commit, say, does not hear of it.
+    pub fn reset_at(&self, bytes: &[u8], times: usize) {
+        *self.desk.trap() = Some(Trap {
+            bytes: bytes.to_vec(),
+            times,
+            sprung: 0,
+        });
+    }
+
+    /// How often that happened.
+    #[must_use]
+    pub fn resets(&self) -> usize {
+        self.desk.trap().as_ref().map_or(0, |trap| trap.sprung)
+    }
+
     /// Connections that are open.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -116,6 +144,28 @@ impl Desk {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn trap(&self) -> std::sync::MutexGuard<'_, Option<Trap>> {
+        self.trap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether these bytes of a server spring the trap.
+    fn springs(&self, bytes: &[u8]) -> bool {
+        let mut trap = self.trap();
+        let Some(trap) = trap.as_mut().filter(|trap| trap.sprung < trap.times) else {
+            return false;
+        };
+        let length = trap.bytes.len();
+        let found = bytes.windows(length).any(|window| window == trap.bytes);
+        trap.sprung += usize::from(found);
+        found
+    }
+
+    fn forget(&self, stream: &TcpStream) {
+        let ends = [stream.local_addr().ok(), stream.peer_addr().ok()];
+        self.lock()
+            .retain(|open| [open.local_addr().ok(), open.peer_addr().ok()] != ends);
+    }
+
     fn line(&self) -> u8 {
         self.line.load(Ordering::SeqCst)
     }
@@ -134,19 +184,29 @@ impl Desk {
             ),
             (server, client, Line::SwallowReplies),
         ];
+        let is_reset = Arc::new(AtomicBool::new(false));
         for (from, to, swallowed_by) in ways {
-            let desk = Arc::clone(desk);
-            std::thread::spawn(move || desk.carry(from, to, swallowed_by));
+            let (desk, is_reset) = (Arc::clone(desk), Arc::clone(&is_reset));
+            std::thread::spawn(move || desk.carry(from, to, swallowed_by, &is_reset));
         }
         Ok(())
     }
 
     /// One way of one connection, until either end closes it.
-    fn carry(&self, mut from: TcpStream, mut to: TcpStream, swallowed_by: Line) {
+    fn carry(
+        &self,
+        mut from: TcpStream,
+        mut to: TcpStream,
+        swallowed_by: Line,
+        is_reset: &AtomicBool,
+    ) {
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(length) = from.read(&mut buffer) {
             let line = self.line();
             let swallowed = line == Line::Swallow as u8 || line == swallowed_by as u8;
+            if is_reset.load(Ordering::SeqCst) {
+                return;
+            }
             if length == 0 {
                 // A half-open line does not carry the end either: the other end stays connected.
                 if swallowed {
@@ -154,14 +214,28 @@ impl Desk {
                 }
                 break;
             }
+            if swallowed_by == Line::SwallowReplies && self.springs(&buffer[..length]) {
+                is_reset.store(true, Ordering::SeqCst);
+                for stream in [&from, &to] {
+                    self.forget(stream);
+                    let at_once = linger {
+                        l_onoff: 1,
+                        l_linger: 0,
+                    };
+                    let _ = setsockopt(stream, sockopt::Linger, &at_once);
+                    // Wakes the other way, and tells neither end: the last close does, by a reset.
+                    let _ = stream.shutdown(Shutdown::Read);
+                }
+            }
+            if is_reset.load(Ordering::SeqCst) {
+                return;
+            }
             if !swallowed && to.write_all(&buffer[..length]).is_err() {
                 break;
             }
         }
         for stream in [&from, &to] {
-            let ends = [stream.local_addr().ok(), stream.peer_addr().ok()];
-            self.lock()
-                .retain(|open| [open.local_addr().ok(), open.peer_addr().ok()] != ends);
+            self.forget(stream);
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -212,5 +286,19 @@ mod tests {
         assert!(comes_back(&mut stream, b'c'));
         proxy.cut();
         assert!(!comes_back(&mut stream, b'd'));
+    }
+
+    #[test]
+    fn a_line_is_reset_where_certain_bytes_come_from_the_server() {
+        let proxy = FaultProxy::before(echo()).unwrap();
+        proxy.reset_at(b"c", 1);
+        let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+        assert!(comes_back(&mut stream, b'a'));
+        stream.write_all(b"c").unwrap();
+        let error = stream.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        assert_eq!((proxy.resets(), proxy.connections()), (1, 0));
+        let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+        assert!(comes_back(&mut stream, b'c'), "once is enough");
     }
 }

@@ -29,9 +29,9 @@ pub struct Tally {
     pub audience: usize,
     /// Accepted by the relay.
     pub accepted: usize,
-    /// Suppressed in the claim, or at the last look.
+    /// Suppressed in the claim or at the last look, or cancelled.
     pub suppressed: usize,
-    /// Bounced, expired, cancelled, failed.
+    /// Bounced, expired, failed.
     pub failed: usize,
     /// In doubt, or assumed sent.
     pub uncertain: usize,
@@ -102,8 +102,8 @@ impl LedgerCheck {
         let (copies, state) = (got.len(), row.state);
         match state {
             2 => tally.accepted += 1,
-            5 => tally.suppressed += 1,
-            4 | 7 | 8 | 10 => tally.failed += 1,
+            5 | 8 => tally.suppressed += 1,
+            4 | 7 | 10 => tally.failed += 1,
             6 | 9 => tally.uncertain += 1,
             _ => tally.waiting += 1,
         }

@@ -150,6 +150,8 @@ impl Town {
                 copy(&self.folder.join(&name), &roles.folder().join(&name))?;
             }
         }
+        // For a program that is newer than the town.
+        roles.migrate()?.ok()?;
         Ok(roles)
     }
 

@@ -1,0 +1,53 @@
+//! Faults, by the numbers of `reliability.md` 8.2, in small counts; `tests/faults` plays them in full.
+//! Each ends with the ledger check of 8.1: what the database says against what the relay took.
+//!
+//! | file | the fault |
+//! | --- | --- |
+//! | `f01_workers_killed` | `kill -9` of workers while mails are on the wire |
+//! | `f03_death_at_each_point` | the process dies at each point at which it makes a difference |
+//! | `f11_broker_wiped` | the broker loses its disk with chunks queued |
+//! | `f21_queue_full` | the broker takes no more hints |
+//! | `f22_database_crashes` | PostgreSQL crashes and recovers, again and again |
+//! | `f23_database_half_open` | the line to PostgreSQL swallows every byte |
+//! | `f31_leaving_meanwhile` | everybody leaves while the mail to them is on its way |
+//! | `f34_relay_breaks_off` | the relay is gone, at every moment of a transaction |
+//! | `f35_relay_closes_down` | 421, at every moment of a transaction |
+//! | `f36_relay_out_of_step` | replies late, in bytes, in lumps and of many lines |
+//! | `f42_confirmations_overtake` | somebody signs up while an issue goes out |
+//! | `f44_rolling_restart` | every process is restarted under load |
+//! | `f46_paused_and_cancelled` | an operator pauses, resumes and cancels |
+
+mod f01_workers_killed;
+mod f03_death_at_each_point;
+mod f11_broker_wiped;
+mod f21_queue_full;
+mod f22_database_crashes;
+mod f23_database_half_open;
+mod f31_leaving_meanwhile;
+mod f34_relay_breaks_off;
+mod f35_relay_closes_down;
+mod f36_relay_out_of_step;
+mod f42_confirmations_overtake;
+mod f44_rolling_restart;
+mod f46_paused_and_cancelled;
+
+use std::time::Duration;
+
+use support::{Seed, count};
+
+/// For an issue to be through.
+fn patience() -> Duration {
+    Duration::from_secs(if count(0, 1) == 1 { 900 } else { 150 })
+}
+
+/// The residents of most stories.
+fn residents() -> usize {
+    count(2_000, 20_000)
+}
+
+/// Random numbers that a failing test can repeat.
+fn seed() -> Seed {
+    let seed = crate::killed_at_random::seed();
+    eprintln!("LETTERBOX_SEED={seed}");
+    Seed::new(seed)
+}
