@@ -117,12 +117,13 @@ pub(crate) struct DeliverOptions {
 
     #[command(flatten)]
     pub(crate) relay: RelayOptions,
-    #[command(flatten)]
-    pub(crate) limits: LimitOptions,
 
     /// To try it out, in place of --smtp: each mail becomes a file in DIR and none leaves the machine
     #[arg(long, value_name = "DIR", conflicts_with = "smtp")]
     pub(crate) caught_mail: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitOptions,
 
     #[command(flatten)]
     pub(crate) database: DatabaseOptions,

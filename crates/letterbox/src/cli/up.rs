@@ -34,8 +34,6 @@ pub(crate) struct UpOptions {
 
     #[command(flatten)]
     pub(crate) relay: RelayOptions,
-    #[command(flatten)]
-    pub(crate) limits: LimitOptions,
 
     /// Do not set up the example body and newsletter on the first start without --smtp
     #[arg(long)]
@@ -55,4 +53,7 @@ pub(crate) struct UpOptions {
     /// Bytes of disk that accepted requests may take while the database is away
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 30, hide = true, env = "LETTERBOX_SPOOL_LIMIT")]
     pub(crate) spool_limit: u64,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitOptions,
 }
