@@ -1,4 +1,8 @@
 //! What workers share of the way to the relay.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests look where no room needs to look"
+)]
 
 use std::time::Duration;
 
