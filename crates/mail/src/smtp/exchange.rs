@@ -123,9 +123,12 @@ impl Exchange<'_> {
         if is_taken {
             return Ended::Close(refusal);
         }
-        match self.ask(Stage::Dot, NOTHING).await {
-            Ok(()) | Err(Ended::Keep(_)) => Ended::Keep(refusal),
-            Err(Ended::Close(_)) => Ended::Close(refusal),
+        // Nothing depends on the reply: no long wait for it.
+        let limit = self.patience.command;
+        let reply = self.line.ask(Stage::Dot, NOTHING, limit).await;
+        match reply.map(|reply| Stage::Dot.judge(reply)) {
+            Ok(Judgement::Keep(_)) => Ended::Keep(refusal),
+            _ => Ended::Close(refusal),
         }
     }
 

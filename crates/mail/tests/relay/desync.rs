@@ -77,8 +77,10 @@ fn agree(heard: &Heard, verdict: Option<Verdict>) -> bool {
     match (outcome, verdict) {
         (Accepted, Some(Verdict::Accepted))
         | (InDoubt, Some(Verdict::Unsaid))
-        | (NotSent(_), None | Some(Verdict::Unfinished | Verdict::Leaving))
-        | (NotSent(_), Some(Verdict::RefusedAdrift(_))) => true,
+        | (
+            NotSent(_),
+            None | Some(Verdict::Unfinished | Verdict::Leaving | Verdict::RefusedAdrift(_)),
+        ) => true,
         (Deferred(reply), Some(Verdict::Leaving)) => reply.code == 421,
         // In lock-step a refused sender ends a message before the relay learns its number.
         (Deferred(reply), None) => reply.code == 451,
