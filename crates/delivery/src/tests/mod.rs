@@ -10,6 +10,7 @@ mod rates;
 mod recovery;
 mod relay;
 mod sending;
+mod signed;
 mod tampering;
 mod throttling;
 
