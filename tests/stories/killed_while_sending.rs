@@ -15,10 +15,15 @@ const CONNECTIONS: usize = 3;
 const KILLS: usize = 4;
 const PATIENCE: Duration = Duration::from_mins(2);
 
-fn everybody_joins(letterbox: &Letterbox, sink: &SmtpSink) -> Result<()> {
+/// So many residents `r0@…` sign up and confirm.
+pub(crate) fn everybody_joins(
+    letterbox: &Letterbox,
+    sink: &SmtpSink,
+    residents: usize,
+) -> Result<()> {
     let web = letterbox.web();
     let form = sign_up_form(letterbox)?;
-    for number in 0..RESIDENTS {
+    for number in 0..residents {
         let body = json!({
             "email": format!("r{number}@example.org"),
             "newsletter": "council-news",
@@ -27,12 +32,12 @@ fn everybody_joins(letterbox: &Letterbox, sink: &SmtpSink) -> Result<()> {
         let answer = web.post_json("/subscriptions", &body)?;
         assert_eq!(answer.status, 202, "{}", answer.body);
     }
-    for number in 0..RESIDENTS {
+    for number in 0..residents {
         let mail = sink.wait_for(&format!("r{number}@example.org"), "")?;
         let answer = web.post_form(&confirm_link(&mail)?, &[])?;
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
-    letterbox.wait_for_active(RESIDENTS)
+    letterbox.wait_for_active(residents)
 }
 
 /// How many copies each address got.
@@ -53,7 +58,7 @@ fn nobody_gets_two_copies_and_only_mail_on_the_wire_is_uncertain() -> Result<()>
     let mut seed = Seed::new(seed);
     let sink = SmtpSink::start(Vec::new())?;
     let mut letterbox = sending_to(&sink, &["--connections", &CONNECTIONS.to_string()])?;
-    everybody_joins(&letterbox, &sink)?;
+    everybody_joins(&letterbox, &sink, RESIDENTS)?;
 
     // So slow that each kill hits mails that wait for the answer to their dot.
     sink.set_slowness(Duration::from_millis(120));
