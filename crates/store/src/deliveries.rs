@@ -64,6 +64,8 @@ pub struct Resolved {
     pub queued_again: u64,
 }
 
+const DELIVERY: &str = "delivery";
+
 /// The table of deliveries.
 #[derive(Debug, Clone)]
 pub struct DeliveryStore {
@@ -93,15 +95,19 @@ impl DeliveryStore {
         limit: u16,
         now: Timestamp,
     ) -> Result<Claim, StoreError> {
+        // Issue and chunk are looked at once and not for each row; no order, so that no row is read that
+        // is not taken; OFFSET 0, so that the reasons are weighed once and not for each column.
         let rows = sqlx::query!(
             "WITH pick AS (
                  SELECT d.subscriber_id, d.subscription FROM delivery d
-                 JOIN issue i ON i.id = d.issue_id AND i.state = 3 AND i.deadline > $6
-                 JOIN chunk c ON c.issue_id = d.issue_id AND c.chunk_no = d.chunk_no
-                             AND c.state = 1 AND c.owner = $4 AND c.epoch = $3
                  WHERE d.issue_id = $1 AND d.chunk_no = $2
                    AND (d.state = 0 OR (d.state = 3 AND d.not_before <= $6))
-                 ORDER BY d.subscriber_id LIMIT $5 FOR UPDATE OF d SKIP LOCKED
+                   AND EXISTS (SELECT FROM issue i
+                               WHERE i.id = $1 AND i.state = 3 AND i.deadline > $6)
+                   AND EXISTS (SELECT FROM chunk c
+                               WHERE c.issue_id = $1 AND c.chunk_no = $2
+                                 AND c.state = 1 AND c.owner = $4 AND c.epoch = $3)
+                 LIMIT $5 FOR UPDATE OF d SKIP LOCKED
              ), person AS (
                  SELECT p.subscriber_id, s.subscription_id, s.newsletter_id, s.box_id, s.sealed,
                         s.row_mac, s.state, s.consent_event_id, s.language,
@@ -115,6 +121,7 @@ impl DeliveryStore {
                  FROM pick p
                  LEFT JOIN subscription s ON s.id = p.subscription
                  LEFT JOIN subscriber b ON b.id = s.subscriber_id
+                 OFFSET 0
              )
              UPDATE delivery d
              SET attempt = d.attempt + p.wanted::integer, epoch = $3, worker = $4, updated_at = $6,
@@ -211,37 +218,62 @@ impl DeliveryStore {
         results: &[(DeliveryAttempt, AttemptResult)],
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        if results.is_empty() {
-            return Ok(0);
+        let mut taken = 0;
+        let mut rest: Vec<&(DeliveryAttempt, AttemptResult)> = results.iter().collect();
+        while let Some((first, _)) = rest.first() {
+            let issue = first.issue;
+            let (of_it, others) = rest.into_iter().partition(|(key, _)| key.issue == issue);
+            taken += self.flush_issue(worker, issue, of_it, now).await?;
+            rest = others;
         }
-        let mut tx = self.database.begin().await?;
+        Ok(taken)
+    }
+
+    /// The same for one issue: the plan of a statement that names it looks into one partition.
+    async fn flush_issue(
+        &self,
+        worker: WorkerId,
+        issue: IssueNumber,
+        results: Vec<&(DeliveryAttempt, AttemptResult)>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         let keys = Keys::of(results.iter().map(|(key, _)| key));
-        let states: Vec<i16> = results.iter().map(|(_, r)| r.state.number()).collect();
+        let results = results.iter().map(|(_, result)| result);
+        let states: Vec<i16> = results.clone().map(|r| r.state.number()).collect();
         let codes: Vec<Option<i16>> = results
-            .iter()
-            .map(|(_, r)| r.code.and_then(|code| i16::try_from(code).ok()))
+            .clone()
+            .map(|r| r.code.and_then(|code| i16::try_from(code).ok()))
             .collect();
-        let enhanced: Vec<Option<String>> = results
-            .iter()
-            .map(|(_, r)| r.enhanced.map(dotted))
-            .collect();
+        let enhanced: Vec<Option<String>> =
+            results.clone().map(|r| r.enhanced.map(dotted)).collect();
         let not_before: Vec<Option<time::OffsetDateTime>> = results
-            .iter()
-            .map(|(_, r)| r.not_before.map(columns::moment))
+            .clone()
+            .map(|r| r.not_before.map(columns::moment))
             .collect();
-        let counts: Vec<bool> = results.iter().map(|(_, r)| r.counts).collect();
+        let counts: Vec<bool> = results.clone().map(|r| r.counts).collect();
+        let has_doubt = results
+            .into_iter()
+            .any(|result| result.state == DeliveryState::InDoubt);
+        let mut tx = self.database.begin().await?;
         let taken = sqlx::query!(
-            "UPDATE delivery d
-             SET state = r.state, code = r.code, enhanced = r.enhanced, not_before = r.not_before,
-                 attempt = d.attempt - (NOT r.counts)::integer, updated_at = $11
-             FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::smallint[], $5::smallint[],
-                         $6::smallint[], $7::text[], $8::timestamptz[], $9::boolean[])
-                  AS r(issue, subscriber, epoch, attempt, state, code, enhanced, not_before, counts)
-             WHERE d.issue_id = r.issue AND d.subscriber_id = r.subscriber AND d.epoch = r.epoch
-               AND d.attempt = r.attempt AND d.worker = $10
-               AND (d.state = 1 OR (d.state = 6 AND r.state IN (2, 4)))
-             RETURNING d.issue_id, d.chunk_no",
-            &keys.issues,
+            "WITH taken AS (
+                 UPDATE delivery d
+                 SET state = r.state, code = r.code, enhanced = r.enhanced, not_before = r.not_before,
+                     attempt = d.attempt - (NOT r.counts)::integer, updated_at = $11
+                 FROM unnest($2::bigint[], $3::integer[], $4::smallint[], $5::smallint[],
+                             $6::smallint[], $7::text[], $8::timestamptz[], $9::boolean[])
+                      AS r(subscriber, epoch, attempt, state, code, enhanced, not_before, counts)
+                 WHERE d.issue_id = $1 AND d.subscriber_id = r.subscriber AND d.epoch = r.epoch
+                   AND d.attempt = r.attempt AND d.worker = $10
+                   AND (d.state = 1 OR (d.state = 6 AND r.state IN (2, 4)))
+                 RETURNING d.chunk_no
+             ), chunks AS (SELECT DISTINCT chunk_no FROM taken)
+             SELECT (SELECT count(*) FROM taken) AS \"number!\",
+                    array(SELECT chunk_no FROM chunks) AS \"chunks!\",
+                    EXISTS (SELECT FROM chunks t
+                            JOIN chunk c ON c.issue_id = $1 AND c.chunk_no = t.chunk_no
+                            WHERE c.in_doubt > 0) AS \"had_doubt!\"",
+            i64::from(issue.0),
             &keys.subscribers,
             &keys.epochs,
             &keys.attempts,
@@ -253,31 +285,22 @@ impl DeliveryStore {
             worker.as_bytes(),
             columns::moment(now),
         )
-        .fetch_all(&mut *tx)
+        .fetch_one(&mut *tx)
         .await?;
-        let doubt = results
-            .iter()
-            .any(|(_, result)| result.state == DeliveryState::InDoubt);
-        let (issues, chunks): (Vec<i64>, Vec<i32>) = taken
-            .iter()
-            .map(|row| (row.issue_id, row.chunk_no))
-            .collect::<HashSet<_>>()
-            .into_iter()
-            .unzip();
-        sqlx::query!(
-            "UPDATE chunk c SET in_doubt = (
-                 SELECT count(*) FROM delivery d
-                 WHERE d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no AND d.state = 6)
-             FROM unnest($1::bigint[], $2::integer[]) AS t(issue, chunk)
-             WHERE c.issue_id = t.issue AND c.chunk_no = t.chunk AND (c.in_doubt > 0 OR $3)",
-            &issues,
-            &chunks,
-            doubt,
-        )
-        .execute(&mut *tx)
-        .await?;
+        if has_doubt || taken.had_doubt {
+            sqlx::query!(
+                "UPDATE chunk c SET in_doubt = (
+                     SELECT count(*) FROM delivery d
+                     WHERE d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no AND d.state = 6)
+                 WHERE c.issue_id = $1 AND c.chunk_no = ANY($2)",
+                i64::from(issue.0),
+                &taken.chunks,
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
         tx.commit().await?;
-        Ok(u64::try_from(taken.len()).unwrap_or(u64::MAX))
+        columns::number(taken.number, DELIVERY)
     }
 
     /// Gives back attempts that provably sent nothing: queued again, as if never tried.

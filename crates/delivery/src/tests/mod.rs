@@ -12,6 +12,7 @@ mod relay;
 mod sending;
 mod signed;
 mod tampering;
+mod updates;
 mod throttling;
 
 #[path = "../../tests/registrar/virtual_host.rs"]
