@@ -13,6 +13,7 @@
 //! | `yard`, `yard/*.sql` | the yardsticks: PostgreSQL alone, by pgbench |
 //! | `load` | the load generator |
 //! | `requests` | what it sends: sign-ups and unsubscribes |
+//! | `chart` | ratios as an SVG |
 //! | `table` | medians, ratios, print |
 //! | `machine` | which machine, and how busy it is with other work |
 //!
@@ -21,6 +22,7 @@
 //! every round, the medians and the ratio beside its target.
 
 mod audience;
+mod chart;
 mod delivery;
 mod fan_out;
 mod footprint;

@@ -1,4 +1,5 @@
-//! Postfix's own tools: the relay that takes everything, and the client that we are compared with.
+//! What sending is compared with: Postfix's relay that takes everything and its client, and what a core
+//! signs with RSA by OpenSSL.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -65,4 +66,20 @@ impl Drop for Sink {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// What `openssl speed` signs with RSA-2048 on one core in a second.
+pub(crate) fn signatures_a_second() -> Result<f64> {
+    let output = Command::new("openssl")
+        .args(["speed", "-seconds", "3", "rsa2048"])
+        .stdin(Stdio::null())
+        .output()
+        .context("openssl")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let line = said
+        .lines()
+        .find(|line| line.starts_with("rsa 2048 bits"))
+        .with_context(|| format!("openssl told no rate: {said}"))?;
+    let rate = line.split_whitespace().rev().nth(1).context("no rate")?;
+    Ok(rate.parse()?)
 }
