@@ -7,6 +7,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::primary::{LastMove, Watch};
+use crate::silent_line::Listener;
 use crate::{ConnectSettings, Host, StoreError};
 
 /// Longer waits mean that the database is down, and the caller has a way to go on without it.
@@ -24,6 +25,8 @@ pub struct Database {
     pub(crate) pool: PgPool,
     /// Ends with the last clone; none with a single server.
     watch: Option<Arc<Watch>>,
+    /// Ends with the last clone; none on a socket of this machine.
+    _listener: Option<Arc<Listener>>,
 }
 
 impl Database {
@@ -79,13 +82,22 @@ impl Database {
             })
             .connect_lazy_with(settings.options(&first));
         let watch = Watch::start(settings, &pool, &last_move);
-        Self { pool, watch }
+        let listener = Listener::start(settings, &pool);
+        Self {
+            pool,
+            watch,
+            _listener: listener,
+        }
     }
 
     /// The database behind a pool that somebody else made: for `#[sqlx::test]`.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
-        Self { pool, watch: None }
+        Self {
+            pool,
+            watch: None,
+            _listener: None,
+        }
     }
 
     /// Asks whether the database answers.

@@ -4,7 +4,7 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `connect_settings` | where the database is and how to show that it is the right one |
-//! | `connect`, `primary` | the way there, its time limits; which of several servers takes writes |
+//! | `connect`, `primary`, `silent_line` | the way there, its time limits; which of several servers takes writes; what if the line falls silent |
 //! | `migrate` | the tables brought up to date, tied to one body |
 //! | `error` | what can go wrong, by what to do about it |
 //! | `catalogue`, `operator_desk` | the body, newsletters and notices: read and changed |
@@ -54,6 +54,7 @@ mod recovery;
 mod registrar;
 mod request_inbox;
 mod sealed_person;
+mod silent_line;
 mod spools;
 mod sweeps;
 mod workers;
