@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use domain::{DeliveryState, Outcome, Reply, decide};
+use domain::{DeliveryState, MailKind, Outcome, Reply, decide};
 use mail::Envelope;
 use service_runtime::Shutdown;
 use store::AttemptResult;
@@ -186,6 +186,10 @@ fn settle(sender: &Sender, ready: &Ready, outcome: &Outcome) -> AttemptResult {
     }
     #[cfg(feature = "failpoints")]
     fail::fail_point!("P10", |_| std::process::abort());
+    if ready.kind == MailKind::Issue && decision.state == DeliveryState::Accepted {
+        metrics::histogram!("letterbox_issue_accepted_seconds")
+            .record(now.since(ready.created_at).as_secs_f64());
+    }
     let reply = reply_of(outcome);
     let result = AttemptResult {
         state: decision.state,
