@@ -57,6 +57,7 @@ fn f27_with_the_disk_of_the_database_full_nothing_is_sent_that_cannot_be_written
         residents: 2_000,
         connections: 2,
         slowness: Duration::from_millis(50),
+        postgres: &["fsync=off", "max_wal_size=48MB", "min_wal_size=32MB"],
         ..FieldPlan::default()
     })?;
     let issue = field.hand_over("Bins")?;

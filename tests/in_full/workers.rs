@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
-use support::{BrokerNode, Field, FieldPlan, Vhost, now, wait_until};
+use support::{BrokerNode, Field, FieldPlan, Vhost, count, now, wait_until};
 
 use crate::{PATIENCE, let_pass, seed};
 
@@ -52,7 +52,7 @@ fn f04_a_worker_that_lost_its_folder_leaves_no_more_than_its_window_in_doubt() -
 #[test]
 fn f05_a_worker_that_was_frozen_ends_no_mail_when_it_wakes() -> Result<()> {
     let field = Field::start(FieldPlan {
-        residents: 20_000,
+        residents: count(2_000, 20_000),
         workers: 2,
         connections: 10,
         slowness: Duration::from_millis(100),
@@ -64,7 +64,7 @@ fn f05_a_worker_that_was_frozen_ends_no_mail_when_it_wakes() -> Result<()> {
     let claimed = format!("SELECT count(*) FROM delivery WHERE issue_id = {issue} AND state = 1");
     frozen.signal(Signal::SIGSTOP)?;
     eprintln!("figures: {} rows were claimed", field.roles.sql(&claimed)?);
-    let_pass(Duration::from_mins(3))?;
+    let_pass(Duration::from_secs(count(100, 180) as u64))?;
     // All that it had is decided on by now, whatever it does.
     field.wait_through(issue, PATIENCE)?;
     let woken = now();

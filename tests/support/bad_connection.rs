@@ -112,6 +112,7 @@ impl Talk<'_> {
             return self.say("503 5.5.1 MAIL first");
         };
         entry.recipient = path_of(line);
+        self.desk.recipients.fetch_add(1, Ordering::SeqCst);
         let said = self.at(Moment::Rcpt)?;
         if let (Said::Code(code), Some(entry)) = (&said, &mut self.entry)
             && *code >= 400

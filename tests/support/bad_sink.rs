@@ -28,6 +28,7 @@ pub(crate) struct Desk {
     pub(crate) closing: AtomicBool,
     pub(crate) open: AtomicUsize,
     pub(crate) most_open: AtomicUsize,
+    pub(crate) recipients: AtomicUsize,
     connections: AtomicU64,
 }
 
@@ -149,6 +150,12 @@ impl BadSink {
         let entries = lock(&self.desk.entries);
         let of_it = |entry: &&Entry| entry.is_taken() && entry.subscription(issue).is_some();
         entries.iter().filter(of_it).count()
+    }
+
+    /// How often `RCPT TO` was said, answered or not.
+    #[must_use]
+    pub fn recipients(&self) -> usize {
+        self.desk.recipients.load(Ordering::SeqCst)
     }
 
     /// Connections that are open.

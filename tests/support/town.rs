@@ -142,6 +142,20 @@ impl Town {
     /// # Errors
     /// A step fails.
     pub fn prepare(&self, plan: RolesPlan) -> Result<Roles> {
+        let roles = self.copied(plan.clone())?;
+        // For a program that is newer than the town.
+        if roles.migrate()?.ok().is_ok() {
+            return Ok(roles);
+        }
+        // The town was made by a program of another history: by a step of development, say.
+        drop(roles);
+        fs::remove_dir_all(&self.folder)?;
+        let roles = Self::of(self.residents)?.copied(plan)?;
+        roles.migrate()?.ok()?;
+        Ok(roles)
+    }
+
+    fn copied(&self, plan: RolesPlan) -> Result<Roles> {
         let postgres = PostgresNode::start_on_copy(&self.folder.join("postgres"), plan.postgres)?;
         let roles = Roles::around(postgres, plan)?;
         for entry in fs::read_dir(&self.folder)? {
@@ -150,8 +164,6 @@ impl Town {
                 copy(&self.folder.join(&name), &roles.folder().join(&name))?;
             }
         }
-        // For a program that is newer than the town.
-        roles.migrate()?.ok()?;
         Ok(roles)
     }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use support::{Field, FieldPlan, count, stops};
+use support::{Fault, Field, FieldPlan, Moment, count, stops, wait_until};
 
 use super::{patience, seed};
 
@@ -70,4 +70,35 @@ fn lateness(field: &Field, issue: u32) -> Result<Vec<Duration>> {
 fn percentile_99(sorted: &[Duration]) -> Duration {
     let at = (sorted.len() * 99).div_ceil(100).saturating_sub(1);
     sorted.get(at).copied().unwrap_or_default()
+}
+
+#[test]
+fn f31_nobody_who_leaves_while_the_relay_thinks_is_mailed() -> Result<()> {
+    let mut field = Field::start(FieldPlan {
+        residents: 200,
+        ..FieldPlan::default()
+    })?;
+    let first = field.hand_over("First")?;
+    field.wait_through(first, patience())?;
+    let tokens = field.tokens(first);
+    // The relay takes commands one by one, and long over each recipient: between `RCPT TO` and `DATA`
+    // there is time to leave.
+    field.sink.lock_step();
+    field.roles.delivers[0].stop()?;
+    field.roles.delivers[0].resume()?;
+    field.sink.plan(
+        Moment::Rcpt,
+        &Fault::Late(Duration::from_secs(6)),
+        tokens.len(),
+    );
+    let begun = field.sink.recipients();
+    let second = field.hand_over("Second")?;
+    wait_until("recipients to be thought about", patience(), || {
+        Ok(field.sink.recipients() >= begun + 4)
+    })?;
+    field.all_leave(&tokens)?;
+    field.wait_through(second, patience())?;
+    let tally = field.check(second)?;
+    ensure!(tally.suppressed == tokens.len(), "{tally:?}");
+    Ok(())
 }
