@@ -6,6 +6,7 @@
 //! | `sign_up`, `unsubscribe` | the web roles over HTTP |
 //! | `registrar` | from the requests queue to committed rows |
 //! | `fan_out` | an issue's audience of a million, written down |
+//! | `relay` | hints from the outbox to RabbitMQ |
 //! | `delivery`, `audience` | an issue from the queue to a relay; who it goes to |
 //! | `postfix` | the relay, and the client that we are compared with |
 //! | `usage` | core time and memory of processes |
@@ -30,6 +31,7 @@ mod load;
 mod machine;
 mod postfix;
 mod registrar;
+mod relay;
 mod requests;
 mod sign_up;
 mod table;
@@ -49,11 +51,12 @@ const TIME: Duration = Duration::from_secs(5);
 
 type Bench = fn() -> Result<()>;
 
-const BENCHES: [(&str, Bench); 6] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("sign_up", sign_up::run),
     ("unsubscribe", unsubscribe::run),
     ("registrar", registrar::run),
     ("fan_out", fan_out::run),
+    ("relay", relay::run),
     ("delivery", delivery::run),
     ("footprint", footprint::run),
 ];
