@@ -9,7 +9,7 @@
 //! | `connections` | those to the broker, where there is one |
 //! | `relay`, `hints` | hints of work from the outbox to the broker, and from the broker to idle lanes |
 //! | `postponed` | messages of a newer version |
-//! | `sender/` | `chunk_sender` for issues, `mail_sender` for one-to-one mail, both through `attempt` |
+//! | `sender/` | issues by many lanes around one desk, one-to-one mail by `mail_sender`, both through `attempt` |
 //! | `journal`, `replay` | what was on the wire when the process died, and what follows from it |
 //! | `lookout` | the newest stops and the barrier, from memory |
 //! | `heartbeat` | the sign of life without which nothing is sent |
@@ -19,11 +19,11 @@
 //! | `readiness` | what an operator is told of it |
 //! | `state_dir` | the folder that makes a worker the same one after a restart |
 //!
-//! A walk: the planner finds an approved issue and writes its audience. A lane of `chunk_sender`
-//! takes a chunk, claims 32 recipients (committed before any SMTP), opens their addresses and renders
-//! their mails in a thread of its own, and sends one after the other: last look, `MAIL FROM`, body,
-//! journal, dot, reply, journal. Results are flushed in batches; the chunk is handed back, and when
-//! none is left the sweeper finishes the issue.
+//! A walk: the planner finds an approved issue and writes its audience. `sender/claimer` takes a chunk and
+//! claims some recipients (committed before any SMTP), `sender/preparer` opens their addresses and renders
+//! their mails in threads of its own, and each lane sends one after the other: last look, `MAIL FROM`,
+//! body, journal, dot, reply, journal. `sender/flusher` writes results of all lanes together, and with the
+//! last one of a chunk hands it back; when none is left the sweeper finishes the issue.
 
 mod connections;
 mod heartbeat;
