@@ -12,8 +12,8 @@ mod relay;
 mod sending;
 mod signed;
 mod tampering;
-mod updates;
 mod throttling;
+mod updates;
 
 #[path = "../../tests/registrar/virtual_host.rs"]
 mod virtual_host;
