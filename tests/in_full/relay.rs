@@ -93,7 +93,7 @@ fn cpu_ticks(pid: u32) -> Result<u64> {
 fn f40_a_burst_of_refusals_holds_the_issue() -> Result<()> {
     let mut seed = seed();
     let field = Field::start(FieldPlan {
-        residents: 20_000,
+        residents: 2_000,
         connections: 4,
         ..FieldPlan::default()
     })?;

@@ -1,6 +1,7 @@
 //! F28: the disk of a worker's folder is full.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
@@ -34,12 +35,11 @@ fn f28_a_folder_on_a_full_disk_is_refused_before_and_harmless_after() -> Result<
     let folder = field.roles.delivers[0].data();
     field.roles.delivers[0].stop()?;
     let place = folder.display().to_string();
+    let owner = fs::metadata(&folder)?;
     fs::remove_dir_all(&folder)?;
     fs::create_dir(&folder)?;
-    run(
-        "mount",
-        &["-t", "tmpfs", "-o", "size=96m,mode=0777", "tmpfs", &place],
-    )?;
+    let options = format!("size=96m,mode=0700,uid={},gid={}", owner.uid(), owner.gid());
+    run("mount", &["-t", "tmpfs", "-o", &options, "tmpfs", &place])?;
     let mounted = Mounted(place.clone());
 
     // Full before the start: no journal, so not ready, and nothing is sent.
@@ -56,6 +56,11 @@ fn f28_a_folder_on_a_full_disk_is_refused_before_and_harmless_after() -> Result<
         refused.err.lines().last().unwrap_or_default()
     );
     ensure!(refused.code != Some(0) && field.sink.taken() == 0);
+    ensure!(
+        refused.err.contains("space"),
+        "refused for another reason: {}",
+        refused.err
+    );
 
     // Full after the start: the journal has its space.
     fs::remove_file(&filler)?;

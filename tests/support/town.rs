@@ -50,12 +50,19 @@ impl Town {
             residents,
         };
         // One at a time, of all processes: the second finds it there.
-        let lock = File::create(shelf.join(format!("{residents}.lock")))?;
-        lock.lock()?;
+        let door = town.door()?;
+        door.lock()?;
         if !town.is_fresh() {
             town.make().context("making a town")?;
         }
         Ok(town)
+    }
+
+    /// What is locked while a town is copied, by many, or made, by one.
+    fn door(&self) -> Result<File> {
+        Ok(File::create(
+            shelf()?.join(format!("{}.lock", self.residents)),
+        )?)
     }
 
     fn is_fresh(&self) -> bool {
@@ -149,13 +156,21 @@ impl Town {
         }
         // The town was made by a program of another history: by a step of development, say.
         drop(roles);
-        fs::remove_dir_all(&self.folder)?;
+        {
+            let door = self.door()?;
+            door.lock()?;
+            if self.folder.exists() {
+                fs::remove_dir_all(&self.folder)?;
+            }
+        }
         let roles = Self::of(self.residents)?.copied(plan)?;
         roles.migrate()?.ok()?;
         Ok(roles)
     }
 
     fn copied(&self, plan: RolesPlan) -> Result<Roles> {
+        let door = self.door()?;
+        door.lock_shared()?;
         let postgres = PostgresNode::start_on_copy(&self.folder.join("postgres"), plan.postgres)?;
         let roles = Roles::around(postgres, plan)?;
         for entry in fs::read_dir(&self.folder)? {
