@@ -27,6 +27,8 @@ pub struct DeliveryAttempt {
 pub struct ClaimedDelivery {
     /// Which attempt.
     pub key: DeliveryAttempt,
+    /// Attempts before this one that count.
+    pub attempts_before: u16,
     /// The person, unless a column of the row has a length that no code of ours writes.
     pub person: Option<SealedPerson>,
 }
@@ -128,7 +130,7 @@ impl DeliveryStore {
                  not_before = NULL, state = CASE WHEN p.wanted THEN 1 ELSE 5 END
              FROM person p
              WHERE d.issue_id = $1 AND d.subscriber_id = p.subscriber_id
-             RETURNING d.subscriber_id, d.attempt, p.wanted AS \"wanted!\", p.subscription_id AS \"subscription_id?\",
+             RETURNING d.subscriber_id, d.attempt, d.uncounted, p.wanted AS \"wanted!\", p.subscription_id AS \"subscription_id?\",
                        p.newsletter_id AS \"newsletter_id?\", p.box_id AS \"box_id?\", p.sealed, p.row_mac AS \"row_mac?\",
                        p.state AS \"person_state?\", p.consent_event_id AS \"consent_event_id?\", p.language AS \"language?\"",
             i64::from(chunk.issue.0),
@@ -153,6 +155,7 @@ impl DeliveryStore {
                     epoch: chunk.epoch,
                     attempt: row.attempt,
                 },
+                attempts_before: counted_before(row.attempt, row.uncounted),
                 person: PersonColumns {
                     subscription_id: row.subscription_id,
                     newsletter: row.newsletter_id,
@@ -259,7 +262,7 @@ impl DeliveryStore {
             "WITH taken AS (
                  UPDATE delivery d
                  SET state = r.state, code = r.code, enhanced = r.enhanced, not_before = r.not_before,
-                     attempt = d.attempt - (NOT r.counts)::integer, updated_at = $11
+                     uncounted = d.uncounted + (NOT r.counts)::integer, updated_at = $11
                  FROM unnest($2::bigint[], $3::integer[], $4::smallint[], $5::smallint[],
                              $6::smallint[], $7::text[], $8::timestamptz[], $9::boolean[])
                       AS r(subscriber, epoch, attempt, state, code, enhanced, not_before, counts)
@@ -303,7 +306,8 @@ impl DeliveryStore {
         columns::number(taken.number, DELIVERY)
     }
 
-    /// Gives back attempts that provably sent nothing: queued again, as if never tried.
+    /// Gives back attempts that provably sent nothing: queued again, and not counted. Their numbers are
+    /// not used again, so that doing it twice takes back no later attempt.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -315,7 +319,7 @@ impl DeliveryStore {
     ) -> Result<u64, StoreError> {
         let keys = Keys::of(attempts.iter());
         let released = sqlx::query!(
-            "UPDATE delivery d SET state = 0, attempt = d.attempt - 1, updated_at = $6
+            "UPDATE delivery d SET state = 0, uncounted = d.uncounted + 1, updated_at = $6
              FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::smallint[])
                   AS r(issue, subscriber, epoch, attempt)
              WHERE d.issue_id = r.issue AND d.subscriber_id = r.subscriber AND d.epoch = r.epoch
@@ -331,6 +335,12 @@ impl DeliveryStore {
         .await?;
         Ok(released.rows_affected())
     }
+}
+
+/// How many attempts before this one count: what was given back, or did not reach the relay, does not.
+fn counted_before(attempt: i16, uncounted: i16) -> u16 {
+    let before = i32::from(attempt) - 1 - i32::from(uncounted);
+    u16::try_from(before).unwrap_or(0)
 }
 
 /// Columns for `unnest`.

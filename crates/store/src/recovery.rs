@@ -20,7 +20,8 @@ pub struct MailSender {
 
 impl DeliveryStore {
     /// Gives back everything attempted in a chunk: for a claim whose answer was lost on the wire,
-    /// while nothing of that chunk is in hand.
+    /// while nothing of that chunk is in hand. An earlier epoch's too: a claim that the server went on
+    /// with after its process had died commits when that chunk may be in our hand again.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -30,8 +31,8 @@ impl DeliveryStore {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let released = sqlx::query!(
-            "UPDATE delivery SET state = 0, attempt = attempt - 1, updated_at = $5
-             WHERE issue_id = $1 AND chunk_no = $2 AND state = 1 AND epoch = $3 AND worker = $4",
+            "UPDATE delivery SET state = 0, uncounted = uncounted + 1, updated_at = $5
+             WHERE issue_id = $1 AND chunk_no = $2 AND state = 1 AND epoch <= $3 AND worker = $4",
             i64::from(chunk.issue.0),
             chunk.chunk,
             chunk.epoch,

@@ -135,7 +135,7 @@ pub(super) fn delivery(
         ),
         address,
         text: WireText::new(signed(keys, message, template.domain())?),
-        attempts_before: before(claimed.key.attempt),
+        attempts_before: claimed.attempts_before,
         created_at: issue.message_date,
         deadline: issue.deadline,
     })

@@ -179,7 +179,7 @@ async fn a_deferred_recipient_is_tried_again_when_it_is_due(pool: PgPool) {
     assert_eq!(done.counts.failed, 1);
     assert_eq!(relay.accepted(), readers[..2]);
     let attempts = house
-        .column("SELECT attempt FROM delivery ORDER BY subscriber_id")
+        .column("SELECT attempt - uncounted FROM delivery ORDER BY subscriber_id")
         .await;
     assert_eq!(attempts, [1, 2, 1]);
     let codes = house
@@ -211,7 +211,9 @@ async fn while_the_relay_is_away_nobody_loses_an_attempt(pool: PgPool) {
     house.finished(issue).await;
     stop(worker).await;
     assert_eq!(relay.accepted(), readers);
-    let attempts = house.column("SELECT attempt FROM delivery").await;
+    let attempts = house
+        .column("SELECT attempt - uncounted FROM delivery")
+        .await;
     assert_eq!(attempts, [1, 1, 1]);
 }
 
@@ -235,7 +237,7 @@ async fn a_stop_of_the_process_waits_for_the_reply_after_the_dot(pool: PgPool) {
     // what was on the wire is settled, what had not begun is as if never tried
     assert_eq!(house.states().await, [ACCEPTED, 0, 0]);
     let attempts = house
-        .column("SELECT attempt FROM delivery ORDER BY subscriber_id")
+        .column("SELECT attempt - uncounted FROM delivery ORDER BY subscriber_id")
         .await;
     assert_eq!(attempts, [1, 0, 0]);
     assert_eq!(house.column("SELECT state FROM chunk").await, [0]);

@@ -19,7 +19,7 @@ const ACCEPTED: i16 = DeliveryState::Accepted.number();
 const DEFERRED: i16 = DeliveryState::Deferred.number();
 const BOUNCED: i16 = DeliveryState::Bounced.number();
 const HELD: &str = "SELECT 1::smallint FROM route WHERE held_until > now() + interval '20 minutes'";
-const ATTEMPTS: &str = "SELECT attempt FROM delivery ORDER BY subscriber_id";
+const ATTEMPTS: &str = "SELECT attempt - uncounted FROM delivery ORDER BY subscriber_id";
 
 /// The way to a relay for three connections, without a worker around it.
 fn route(house: &House, limits: RouteLimits) -> Arc<Route> {

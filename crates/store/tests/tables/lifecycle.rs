@@ -6,7 +6,9 @@ use domain::DeliveryState::{
     Accepted, AssumedSent, Bounced, Deferred, Expired, FailedInternal, InDoubt, Suppressed,
 };
 use sqlx::{Executor, PgPool};
-use store::{ChangeError, FanOutStep, HoldReason, InDoubtPolicy, IssueState};
+use store::{
+    AttemptResult, ChangeError, ClaimedDelivery, FanOutStep, HoldReason, InDoubtPolicy, IssueState,
+};
 
 use super::audience::{
     NOW, WORKER, approve, claim, deadline, fan_out, issue, number, progress, readers, settle, take,
@@ -360,4 +362,32 @@ async fn who_got_an_issue_is_forgotten_after_35_days_and_how_many_is_not(pool: P
         progress(&pool, &database, under_way).await.counts.waiting,
         7_000
     );
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn what_is_given_back_twice_takes_back_no_later_attempt(pool: PgPool) {
+    let database = readers(&pool, 3).await;
+    issue(&database, InDoubtPolicy::Skip).await;
+    let chunk = take(&database).await;
+    let keys = |claimed: &[ClaimedDelivery]| claimed.iter().map(|row| row.key).collect::<Vec<_>>();
+    let first = keys(&claim(&database, &chunk, 3).await);
+    let deliveries = database.deliveries();
+    assert_eq!(deliveries.release(WORKER, &first, NOW).await.unwrap(), 3);
+    let again = claim(&database, &chunk, 3).await;
+    assert!(
+        again.iter().all(|row| row.attempts_before == 0),
+        "none counts"
+    );
+    // the answer to the release was lost, so it is said again, and their mails are on the wire
+    assert_eq!(deliveries.release(WORKER, &first, NOW).await.unwrap(), 0);
+    let late = AttemptResult {
+        state: Deferred,
+        code: None,
+        enhanced: None,
+        not_before: Some(NOW),
+        counts: false,
+    };
+    let late: Vec<_> = first.iter().map(|key| (*key, late)).collect();
+    assert_eq!(deliveries.flush(WORKER, &late, NOW).await.unwrap(), 0);
+    settle(&database, &again, &[Accepted]).await;
 }
