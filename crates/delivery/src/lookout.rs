@@ -1,6 +1,7 @@
-//! The newest stops, the issues that were stopped and the barrier, from memory, so that they can be asked before every message.
+//! The newest stops, the issues that were stopped and the barrier, from memory, so that they can be
+//! asked before every message.
 //!
-//! Twice a second the ledger's tail and the barrier are read. A view older than two seconds is no
+//! Several times a second the ledger's tail and the barrier are read. A view older than two seconds is no
 //! view: bulk waits until the database answers (`reliability.md` 1.9).
 
 use std::collections::{HashMap, HashSet};
@@ -12,7 +13,8 @@ use service_runtime::Shutdown;
 use store::{Barrier, DeadLetters, DeliveryStore, StoreError};
 use tokio::time::Instant;
 
-const EVERY: Duration = Duration::from_millis(500);
+/// A mail to somebody who left may still go out for so long (`reliability.md` 8.2, F31).
+const EVERY: Duration = Duration::from_millis(150);
 const FRESH: Duration = Duration::from_secs(2);
 /// A stop older than this was seen by every claim that is still in hand.
 const MEMORY: Duration = Duration::from_mins(15);
@@ -76,7 +78,7 @@ impl Lookout {
         Some(now.saturating_duration_since(looked_at))
     }
 
-    /// Looks twice a second until the process stops.
+    /// Looks until the process stops.
     pub(crate) async fn run(
         &self,
         store: &DeliveryStore,

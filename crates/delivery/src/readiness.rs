@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::heartbeat::Fence;
 use crate::lookout::Lookout;
 
-/// The lookout asks the database twice a second.
+/// The lookout asks the database several times a second.
 const SILENT: Duration = Duration::from_secs(10);
 
 /// The checks; `links` are empty without a broker.

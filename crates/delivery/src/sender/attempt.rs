@@ -11,7 +11,7 @@ use std::time::Duration;
 use domain::{DeliveryState, MailKind, Outcome, Reply, decide};
 use mail::Envelope;
 use service_runtime::Shutdown;
-use store::AttemptResult;
+use store::{AttemptResult, Barrier};
 use tokio::time::Instant;
 
 use super::Sender;
@@ -36,8 +36,10 @@ pub(super) enum Sent {
 /// Why we cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// The person left in the meantime, or nobody can say.
+    /// The person left in the meantime or the issue was stopped, or nobody can say.
     Stop,
+    /// An unsubscribe may wait unapplied.
+    Barrier,
     /// No heartbeat, or the database went back.
     Fence,
     /// The issue's deadline passed.
@@ -149,6 +151,15 @@ fn may_go_on(sender: &Sender, ready: &Ready, looked_at: Instant) -> Result<(), C
     {
         return Err(Cut::Stop);
     }
+    let Attempt::Delivery(key) = ready.attempt else {
+        return Ok(());
+    };
+    if sender.lookout.is_stopped(key.issue) || !sender.route.issue_may_go(key.issue) {
+        return Err(Cut::Stop);
+    }
+    if sender.lookout.bulk(Instant::now()) != Barrier::Open {
+        return Err(Cut::Barrier);
+    }
     Ok(())
 }
 
@@ -170,7 +181,7 @@ async fn time_to_cut(shutdown: &Shutdown) {
 
 /// Turns an outcome into a result and writes it into the journal. An outcome in doubt is not
 /// written: the dot alone says it, and a restart looks for evidence. Nor is one that does not count:
-/// the attempt's number will be used again, and without a record it is queued again all the same.
+/// without a record it is queued again all the same.
 fn settle(sender: &Sender, ready: &Ready, outcome: &Outcome) -> AttemptResult {
     let now = sender.clock.now();
     let decision = decide(

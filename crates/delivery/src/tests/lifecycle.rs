@@ -24,6 +24,36 @@ async fn at_rest(house: &House, issue: IssueNumber) {
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_pause_stops_a_mail_that_the_relay_is_slow_to_take(pool: PgPool) {
+    let house = House::open(pool).await;
+    let readers = house.readers(2).await;
+    let relay = Relay::start().await;
+    relay.order(&readers[0], Order::HoldRcpt);
+    let issue = house.fan_out(InDoubtPolicy::Skip).await;
+    let worker = house.open_worker_with_one_line(relay.transport());
+    worker.recover().await.unwrap();
+    let lookout = worker.lookout();
+    let shutdown = service_runtime::Shutdown::new();
+    worker.spawn(None, &shutdown);
+    house
+        .until("the relay was asked", async || relay.was_tried(&readers[0]))
+        .await;
+    let desk = house.database.issues();
+    desk.pause(issue).await.unwrap();
+    house
+        .until("the pause is seen", async || lookout.is_stopped(issue))
+        .await;
+    relay.release();
+    at_rest(&house, issue).await;
+    assert_eq!(relay.accepted(), readers[..0]);
+    assert_eq!(house.states().await, [0, 0]);
+    desk.resume(issue).await.unwrap();
+    house.finished(issue).await;
+    stop(shutdown).await;
+    assert_eq!(relay.accepted(), readers, "one copy each");
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_pause_stops_what_was_claimed_and_suppresses_nobody(pool: PgPool) {
     let house = House::open(pool).await;
     let readers = house.readers(8).await;
