@@ -170,10 +170,19 @@ const CLOSING_RETRY: Duration = Duration::from_mins(1);
 /// about this recipient.
 const CLOSING: u16 = 421;
 
+/// Whether a conversation that ended at this stage had begun with a message: what broke it may be that
+/// message, and says nothing of the way to the relay.
+#[must_use]
+pub fn is_in_transaction(stage: &str) -> bool {
+    matches!(stage, "mail" | "rcpt" | "data" | "body")
+}
+
 /// Retry or fail, decided once (`reliability.md` 2.4): 4xx waits 15 minutes times 2 to the power of
 /// the attempts before, at most 4 hours, spread by `jitter` (0.0 to 1.0 gives half to the whole of
 /// it); a relay that says 421 and closes is tried again after 30 to 90 seconds, and one that was not
-/// reached after 15 to 30 seconds, at the cost of no attempt; past `deadline` a delivery expires.
+/// reached after 15 to 30 seconds, at the cost of no attempt; one that breaks off within the
+/// transaction is tried again after 15 to 30 seconds once, then like a 4xx; past `deadline` a delivery
+/// expires.
 #[must_use]
 pub fn decide(
     outcome: &Outcome,
@@ -215,6 +224,17 @@ pub fn decide(
         Outcome::Deferred(_) => {
             let doublings = u32::from(attempts_before.min(8));
             let wait = LONGEST_RETRY.min(FIRST_RETRY * 2u32.pow(doublings));
+            later(half_to_whole(wait), true)
+        }
+        // It may be this mail that the relay does not bear: it must not come back for ever.
+        Outcome::NotSent(stage) if is_in_transaction(stage) => {
+            let wait = match attempts_before {
+                0 => ROUTE_RETRY,
+                more => {
+                    let doublings = u32::from(more - 1).min(8);
+                    LONGEST_RETRY.min(FIRST_RETRY * 2u32.pow(doublings))
+                }
+            };
             later(half_to_whole(wait), true)
         }
         Outcome::NotSent(_) => later(half_to_whole(ROUTE_RETRY), false),
@@ -295,6 +315,20 @@ mod tests {
         assert_eq!(decision.state, DeliveryState::Deferred);
         assert!(!decision.counts);
         assert_eq!(decision.not_before, Some(NOW.plus(Duration::from_secs(15))));
+    }
+
+    #[test]
+    fn a_mail_that_breaks_the_conversation_does_not_come_back_for_ever() {
+        for stage in ["mail", "rcpt", "data", "body"] {
+            let wait = |before| {
+                let decision = decide(&Outcome::NotSent(stage), before, NOW, FAR, 1.0);
+                assert!(decision.counts, "{stage}");
+                decision.not_before.unwrap().since(NOW).as_secs()
+            };
+            let waits: Vec<u64> = [0, 1, 2, 5, 99].map(wait).to_vec();
+            assert_eq!(waits, [30, 900, 1_800, 14_400, 14_400], "{stage}");
+        }
+        assert!(!is_in_transaction("dot") && !is_in_transaction("auth"));
     }
 
     #[test]

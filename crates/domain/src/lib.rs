@@ -46,7 +46,9 @@ pub use catalogue::{
     NoticeStanding, SUPERSEDED_NOTICE_DAYS,
 };
 pub use clock::{Clock, CountingEntropy, Entropy, ManualClock, Timestamp};
-pub use delivery::{Decision, DeliveryState, IssueCounts, Outcome, Reply, decide};
+pub use delivery::{
+    Decision, DeliveryState, IssueCounts, Outcome, Reply, decide, is_in_transaction,
+};
 pub use email_address::{AddressProblem, EmailAddress};
 pub use ids::{
     BodyId, BoxId, EventId, IssueNumber, KeyId, NewsletterNumber, SpoolId, SubscriptionId,

@@ -26,7 +26,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::{Clock, IssueNumber, MailKind, Outcome, Reply};
+use domain::{Clock, IssueNumber, MailKind, Outcome, Reply, is_in_transaction};
 use service_runtime::Shutdown;
 use store::{Answers, IssueDesk, RateGrants};
 use tokio::sync::Notify;
@@ -229,7 +229,11 @@ impl Route {
         let mut state = self.state();
         match outcome {
             Outcome::NotSent(reached) => {
-                state.breaker.failed(reached, now);
+                // What broke off within a transaction may be that one mail's doing: everybody
+                // else's must not wait for it.
+                if !is_in_transaction(reached) {
+                    state.breaker.failed(reached, now);
+                }
                 state.width.halve(now);
             }
             Outcome::InDoubt => state.width.halve(now),

@@ -84,6 +84,15 @@ impl Route {
                 },
             }
         };
+        // First, for every worker has to know of it.
+        if news.hold
+            && let Err(error) = self.grants.hold().await
+        {
+            let mut state = self.state();
+            state.hold_is_news = true;
+            state.answers.add(news.answers);
+            return Err(error);
+        }
         for issue in news.refused {
             tracing::error!(
                 issue = issue.0,
@@ -93,12 +102,6 @@ impl Route {
             metrics::counter!("letterbox_issue_held_total", "reason" => HoldReason::Refusals.label())
                 .increment(1);
             self.state().refused.remove(&issue);
-        }
-        if news.hold
-            && let Err(error) = self.grants.hold().await
-        {
-            self.state().hold_is_news = true;
-            return Err(error);
         }
         if self.limits.by_day() {
             let today = self.clock.now();
