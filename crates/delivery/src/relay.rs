@@ -14,7 +14,7 @@ use store::{Outbox, OutboxRow, StoreError, Topic};
 use tokio::time::Instant;
 
 /// Hints of one claim.
-const LIMIT: u16 = 1_000;
+pub(crate) const LIMIT: u16 = 1_000;
 /// Longer than the broker may take for them.
 const LEASE: Duration = Duration::from_secs(30);
 /// How often an empty outbox is looked at: so long a hint waits at most.
