@@ -83,9 +83,11 @@ async fn a_subscription_to_another_newsletter_gets_no_copy(pool: PgPool) {
     // the tables say that the reader of the bin calendar is in the audience of the news
     house
         .execute(
-            "INSERT INTO delivery (issue_id, subscriber_id, subscription, chunk_no, updated_at)
-             SELECT 1, s.subscriber_id, s.id, 0, now() FROM subscription s
-             JOIN newsletter n ON n.id = s.newsletter_id WHERE n.slug = 'bins'",
+            "WITH added AS (
+                 INSERT INTO delivery (issue_id, subscriber_id, subscription, chunk_no, updated_at)
+                 SELECT 1, s.subscriber_id, s.id, 0, now() FROM subscription s
+                 JOIN newsletter n ON n.id = s.newsletter_id WHERE n.slug = 'bins')
+             UPDATE chunk SET n = n + 1 WHERE issue_id = 1 AND chunk_no = 0",
         )
         .await;
     let worker = house.start(house.caught()).await;
