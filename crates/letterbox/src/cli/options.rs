@@ -165,7 +165,7 @@ pub(crate) struct RelayOptions {
     pub(crate) return_path_domain: Option<String>,
 
     /// Connections to the relay at the same time, 1 to 50
-    #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=50), env = "LETTERBOX_CONNECTIONS")]
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=50), env = "LETTERBOX_CONNECTIONS")]
     pub(crate) connections: u16,
 }
 
