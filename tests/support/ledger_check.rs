@@ -138,7 +138,8 @@ impl LedgerCheck {
 
     fn rows(self, roles: &Roles) -> Result<Vec<Row>> {
         let statement = format!(
-            "SELECT encode(s.subscription_id, 'hex'), d.state, d.attempt FROM delivery d
+            "SELECT encode(s.subscription_id, 'hex'), d.state, d.attempt - d.uncounted
+             FROM delivery d
              JOIN subscription s ON s.id = d.subscription WHERE d.issue_id = {}",
             self.issue
         );
