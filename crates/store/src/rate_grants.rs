@@ -84,14 +84,6 @@ pub struct Answers {
     pub throttled: u64,
 }
 
-impl Answers {
-    /// Counts these as well.
-    pub fn add(&mut self, more: Self) {
-        self.all += more.all;
-        self.throttled += more.throttled;
-    }
-}
-
 /// The budget of the way to the relay.
 #[derive(Debug, Clone)]
 pub struct RateGrants {

@@ -19,14 +19,6 @@ const LOOK: Duration = Duration::from_secs(5);
 const BREATH: Duration = Duration::from_millis(5);
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// What is to be told to the database.
-struct News {
-    hold: bool,
-    refused: Vec<IssueNumber>,
-    unused: u32,
-    answers: Answers,
-}
-
 impl Route {
     /// Works until the process stops.
     pub(crate) async fn run(self: Arc<Self>, shutdown: &Shutdown) {
@@ -71,29 +63,15 @@ impl Route {
 
     /// Says what is new: a hold, issues to hold, what was not used by `now`, the day's answers.
     async fn tell(&self, now: Option<Instant>) -> Result<(), StoreError> {
-        let news = {
-            let mut state = self.state();
-            News {
-                hold: std::mem::take(&mut state.hold_is_news),
-                refused: state.refused.iter().copied().collect(),
-                unused: state.purse.unused(now),
-                answers: if self.limits.by_day() {
-                    std::mem::take(&mut state.answers)
-                } else {
-                    Answers::default()
-                },
-            }
-        };
-        // First, for every worker has to know of it.
-        if news.hold
-            && let Err(error) = self.grants.hold().await
-        {
-            let mut state = self.state();
-            state.hold_is_news = true;
-            state.answers.add(news.answers);
+        // Taken where it is told, so that an error before leaves it for the next time. The hold comes
+        // first, for every worker has to know of it.
+        let is_new = std::mem::take(&mut self.state().hold_is_news);
+        if is_new && let Err(error) = self.grants.hold().await {
+            self.state().hold_is_news = true;
             return Err(error);
         }
-        for issue in news.refused {
+        let refused: Vec<IssueNumber> = self.state().refused.iter().copied().collect();
+        for issue in refused {
             tracing::error!(
                 issue = issue.0,
                 "the relay refuses too many mails of an issue: held"
@@ -103,14 +81,17 @@ impl Route {
                 .increment(1);
             self.state().refused.remove(&issue);
         }
-        if self.limits.by_day() {
-            let today = self.clock.now();
-            if news.unused > 0 {
-                self.grants.give_back(news.unused, today).await?;
-            }
-            if news.answers != Answers::default() {
-                self.grants.report(news.answers, today).await?;
-            }
+        let unused = self.state().purse.unused(now);
+        if !self.limits.by_day() {
+            return Ok(());
+        }
+        let today = self.clock.now();
+        if unused > 0 {
+            self.grants.give_back(unused, today).await?;
+        }
+        let answers = std::mem::take(&mut self.state().answers);
+        if answers != Answers::default() {
+            self.grants.report(answers, today).await?;
         }
         Ok(())
     }
