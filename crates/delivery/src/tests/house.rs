@@ -21,6 +21,7 @@ use store::{Database, InboxRow, NewNewsletter};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
+use crate::lookout::Lookout;
 use crate::registrar::Registrar;
 use crate::worker::Worker;
 use crate::{Keys, Settings};
@@ -353,6 +354,15 @@ impl House {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// Lets a worker recover and go to work; what it looks out for can be asked.
+pub(super) async fn run(worker: Worker) -> (Arc<Lookout>, Shutdown) {
+    worker.recover().await.unwrap();
+    let lookout = worker.lookout();
+    let shutdown = Shutdown::new();
+    worker.spawn(None, &shutdown);
+    (lookout, shutdown)
 }
 
 /// Stops a worker as SIGTERM would.

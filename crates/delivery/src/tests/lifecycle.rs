@@ -7,7 +7,7 @@ use mail::{FrozenIssue, IssueMail};
 use sqlx::{Executor, PgPool, Row};
 use store::{DoubtDecision, FrozenText, HoldReason, InDoubtPolicy, IssueState};
 
-use super::house::{House, stop};
+use super::house::{House, run, stop};
 use super::relay::{Order, Relay};
 
 const ACCEPTED: i16 = DeliveryState::Accepted.number();
@@ -31,10 +31,7 @@ async fn a_pause_stops_a_mail_that_the_relay_is_slow_to_take(pool: PgPool) {
     relay.order(&readers[0], Order::HoldRcpt);
     let issue = house.fan_out(InDoubtPolicy::Skip).await;
     let worker = house.open_worker_with_one_line(relay.transport());
-    worker.recover().await.unwrap();
-    let lookout = worker.lookout();
-    let shutdown = service_runtime::Shutdown::new();
-    worker.spawn(None, &shutdown);
+    let (lookout, shutdown) = run(worker).await;
     house
         .until("the relay was asked", async || relay.was_tried(&readers[0]))
         .await;
@@ -61,10 +58,7 @@ async fn a_pause_stops_what_was_claimed_and_suppresses_nobody(pool: PgPool) {
     relay.order(&readers[0], Order::HoldDot);
     let issue = house.fan_out(InDoubtPolicy::Skip).await;
     let worker = house.open_worker_with_one_line(relay.transport());
-    worker.recover().await.unwrap();
-    let lookout = worker.lookout();
-    let shutdown = service_runtime::Shutdown::new();
-    worker.spawn(None, &shutdown);
+    let (lookout, shutdown) = run(worker).await;
     house
         .until("the dot is out", async || relay.was_dotted(&readers[0]))
         .await;
@@ -94,10 +88,7 @@ async fn the_equation_holds_through_pauses_at_any_moment(pool: PgPool) {
     let mut readers = house.readers(250).await;
     let relay = Relay::start().await;
     let worker = house.open_worker(relay.transport());
-    worker.recover().await.unwrap();
-    let lookout = worker.lookout();
-    let shutdown = service_runtime::Shutdown::new();
-    worker.spawn(None, &shutdown);
+    let (lookout, shutdown) = run(worker).await;
     let issue = house.approve(InDoubtPolicy::Skip).await;
     let desk = house.database.issues();
     let pauses = async {

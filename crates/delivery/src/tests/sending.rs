@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use store::InDoubtPolicy;
 use tokio::time::Instant;
 
-use super::house::{House, stop};
+use super::house::{House, run, stop};
 use super::relay::{Order, Relay, transport_to};
 
 const ACCEPTED: i16 = DeliveryState::Accepted.number();
@@ -81,10 +81,7 @@ async fn who_leaves_while_the_issue_goes_out_gets_no_copy(pool: PgPool) {
     relay.order(&readers[0], Order::HoldDot);
     let issue = house.fan_out(InDoubtPolicy::Skip).await;
     let worker = house.open_worker_with_one_line(relay.transport());
-    worker.recover().await.unwrap();
-    let lookout = worker.lookout();
-    let shutdown = Shutdown::new();
-    worker.spawn(None, &shutdown);
+    let (lookout, shutdown) = run(worker).await;
     // reader0's mail is between dot and reply; reader1 is claimed
     house
         .until("the first dot is out", async || {
@@ -116,10 +113,7 @@ async fn no_data_is_said_about_who_leaves_while_the_relay_thinks(pool: PgPool) {
     relay.order(&readers[0], Order::HoldRcpt);
     let issue = house.fan_out(InDoubtPolicy::Skip).await;
     let worker = house.open_worker(relay.transport());
-    worker.recover().await.unwrap();
-    let lookout = worker.lookout();
-    let shutdown = Shutdown::new();
-    worker.spawn(None, &shutdown);
+    let (lookout, shutdown) = run(worker).await;
     house
         .until("RCPT is out", async || relay.was_tried(&readers[0]))
         .await;
