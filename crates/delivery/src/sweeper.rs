@@ -180,6 +180,7 @@ impl Sweeper {
         if !unbroken {
             watch.pulses.clear();
         }
+        let mut dead = Vec::new();
         for pulse in self.workers.pulses().await? {
             let seen = watch
                 .pulses
@@ -188,16 +189,22 @@ impl Sweeper {
             if seen.0 != pulse.heartbeat {
                 *seen = (pulse.heartbeat, Instant::now());
             }
-            if pulse.worker == sender.worker || seen.1.elapsed() < DEAD {
-                continue;
+            if pulse.worker != sender.worker && seen.1.elapsed() >= DEAD {
+                dead.push(pulse.worker);
             }
-            let now = sender.clock.now();
-            let doubted = sender.deliveries.doubt_all_of(pulse.worker, now).await?
-                + sender.mails.doubt_all_of(pulse.worker, now).await?;
-            let chunks = sender.chunks.close_all_of(pulse.worker).await?;
-            if doubted + chunks > 0 {
-                tracing::warn!(worker = %pulse.worker, doubted, chunks, "a worker is dead");
-            }
+        }
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let now = sender.clock.now();
+        let doubted = sender.deliveries.doubt_all_of(&dead, now).await?
+            + sender.mails.doubt_all_of(&dead, now).await?;
+        let mut chunks = 0;
+        for worker in &dead {
+            chunks += sender.chunks.close_all_of(*worker).await?;
+        }
+        if doubted + chunks > 0 {
+            tracing::warn!(workers = ?dead, doubted, chunks, "workers are dead");
         }
         Ok(())
     }

@@ -43,6 +43,9 @@ impl Database {
 const CHUNK: &str = "chunk";
 /// So many workers may die with a chunk that gets nowhere.
 const DEADLY: i32 = 5;
+/// What is counted after the lock was given must be what others committed before, whatever a server is
+/// set to.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 impl ChunkTable {
     /// Takes the first chunk that is due (T4). The issues that are being sent take turns: a small one
@@ -147,6 +150,28 @@ impl ChunkTable {
         worker: WorkerId,
         only: Option<(i64, i32, i32)>,
     ) -> Result<u64, StoreError> {
+        let mut tx = self.database.pool.begin_with(BEGIN).await?;
+        // Locked first, and counted by a statement that begins after it: what a claim, a resolver or
+        // late evidence had under way is there to be seen.
+        let held = sqlx::query!(
+            "SELECT issue_id, chunk_no FROM chunk
+             WHERE owner = $1 AND state = 1
+               AND ($2::bigint IS NULL OR (issue_id = $2 AND chunk_no = $3 AND epoch = $4))
+             ORDER BY issue_id, chunk_no FOR UPDATE",
+            worker.as_bytes(),
+            only.map(|key| key.0),
+            only.map(|key| key.1),
+            only.map(|key| key.2),
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        if held.is_empty() {
+            return Ok(0);
+        }
+        let (issues, chunks): (Vec<i64>, Vec<i32>) = held
+            .into_iter()
+            .map(|row| (row.issue_id, row.chunk_no))
+            .unzip();
         let closed = sqlx::query!(
             "UPDATE chunk c SET owner = NULL, in_doubt = rest.in_doubt, state = next.state,
                     next_due = CASE WHEN next.state <> 2 THEN NULL
@@ -156,7 +181,9 @@ impl ChunkTable {
                     accepted = CASE WHEN next.counts THEN rest.accepted END,
                     suppressed = CASE WHEN next.counts THEN rest.suppressed END,
                     failed = CASE WHEN next.counts THEN rest.failed END
-             FROM issue i JOIN chunk o ON o.issue_id = i.id
+             FROM unnest($1::bigint[], $2::integer[]) AS held(issue, chunk)
+             JOIN chunk o ON o.issue_id = held.issue AND o.chunk_no = held.chunk
+             JOIN issue i ON i.id = o.issue_id
              CROSS JOIN LATERAL (
                  SELECT bool_or(d.state = 0) AS queued,
                         bool_or(d.state = 1) AS attempting,
@@ -170,13 +197,13 @@ impl ChunkTable {
                  FROM delivery d WHERE d.issue_id = o.issue_id AND d.chunk_no = o.chunk_no
              ) rest
              CROSS JOIN LATERAL (
-                 SELECT CASE WHEN $2::bigint IS NOT NULL OR rest.left_over = 0 THEN 0
+                 SELECT CASE WHEN $3 OR rest.left_over = 0 THEN 0
                              WHEN rest.left_over < o.left_over THEN 1
                              ELSE o.crashes + 1 END AS crashes
              ) died
              CROSS JOIN LATERAL (
                  SELECT died.crashes,
-                        CASE WHEN died.crashes >= $5 THEN 4
+                        CASE WHEN died.crashes >= $4 THEN 4
                              WHEN rest.queued THEN 0
                              WHEN rest.next_due IS NOT NULL THEN 2
                              WHEN rest.in_doubt > 0 AND i.in_doubt_policy = 1 AND i.state <> 5 THEN 2
@@ -184,17 +211,15 @@ impl ChunkTable {
                         rest.left_over = 0 AND NOT rest.uncertain AS counts
              ) next
              WHERE o.issue_id = c.issue_id AND o.chunk_no = c.chunk_no
-               AND c.owner = $1 AND c.state = 1 AND rest.attempting IS NOT TRUE
-               AND ($2::bigint IS NULL
-                    OR (c.issue_id = $2 AND c.chunk_no = $3 AND c.epoch = $4))",
-            worker.as_bytes(),
-            only.map(|key| key.0),
-            only.map(|key| key.1),
-            only.map(|key| key.2),
+               AND rest.attempting IS NOT TRUE",
+            &issues,
+            &chunks,
+            only.is_some(),
             DEADLY,
         )
-        .execute(&self.database.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(closed.rows_affected())
     }
 

@@ -1,8 +1,6 @@
 //! Deliveries of issues: claimed before any SMTP, written down after it, guarded by worker, epoch
 //! and attempt (`reliability.md` 1.4, T5 and T6).
 
-use std::collections::HashSet;
-
 use domain::{DeliveryState, IssueNumber, Timestamp, WorkerId};
 
 use crate::chunks::OwnedChunk;
@@ -99,16 +97,21 @@ impl DeliveryStore {
     ) -> Result<Claim, StoreError> {
         // Issue and chunk are looked at once and not for each row; no order, so that no row is read that
         // is not taken; OFFSET 0, so that the reasons are weighed once and not for each column.
+        // The chunk is held until the commit: the server may go on with a claim whose process has died,
+        // and whoever takes the chunk from the dead waits for it, or the claim finds it gone.
         let rows = sqlx::query!(
-            "WITH pick AS (
+            "WITH held AS MATERIALIZED (
+                 SELECT c.chunk_no FROM chunk c
+                 WHERE c.issue_id = $1 AND c.chunk_no = $2
+                   AND c.state = 1 AND c.owner = $4 AND c.epoch = $3
+                 FOR SHARE
+             ), pick AS (
                  SELECT d.subscriber_id, d.subscription FROM delivery d
                  WHERE d.issue_id = $1 AND d.chunk_no = $2
                    AND (d.state = 0 OR (d.state = 3 AND d.not_before <= $6))
                    AND EXISTS (SELECT FROM issue i
                                WHERE i.id = $1 AND i.state = 3 AND i.deadline > $6)
-                   AND EXISTS (SELECT FROM chunk c
-                               WHERE c.issue_id = $1 AND c.chunk_no = $2
-                                 AND c.state = 1 AND c.owner = $4 AND c.epoch = $3)
+                   AND EXISTS (SELECT FROM held)
                  LIMIT $5 FOR UPDATE OF d SKIP LOCKED
              ), person AS (
                  SELECT p.subscriber_id, s.subscription_id, s.newsletter_id, s.box_id, s.sealed,
@@ -175,38 +178,6 @@ impl DeliveryStore {
             .deliveries
             .sort_by_key(|delivery| delivery.key.subscriber);
         Ok(claim)
-    }
-
-    /// Which of these subscribers may still be mailed this issue: the last look, immediately before
-    /// `MAIL FROM` (`reliability.md` 1.9). Whether the issue may go on is not asked here: who waits in a
-    /// paused one is not suppressed.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says; nobody may be mailed then.
-    pub async fn still_wanted(
-        &self,
-        issue: IssueNumber,
-        subscribers: &[i64],
-        now: Timestamp,
-    ) -> Result<HashSet<i64>, StoreError> {
-        let wanted = sqlx::query_scalar!(
-            "SELECT d.subscriber_id FROM delivery d
-             JOIN subscription s ON s.id = d.subscription AND s.state = 1 AND s.sealed IS NOT NULL
-             JOIN subscriber b ON b.id = s.subscriber_id
-             WHERE d.issue_id = $1 AND d.subscriber_id = ANY($2) AND d.state = 1
-               AND NOT EXISTS (
-                   SELECT 1 FROM suppression x
-                   WHERE x.code IN (b.suppression_code, b.mailbox_code)
-                     AND (x.expires_at IS NULL OR x.expires_at > $3)
-                     AND (x.level IN (2, 3)
-                          OR (x.level = 1 AND x.newsletter_id = s.newsletter_id)))",
-            i64::from(issue.0),
-            subscribers,
-            columns::moment(now),
-        )
-        .fetch_all(&self.database.pool)
-        .await?;
-        Ok(wanted.into_iter().collect())
     }
 
     /// Writes down results (T6), one transaction for all. A result counts only for the attempt that

@@ -17,6 +17,7 @@
 //! | `issue_progress` | how they stand: the issue equation |
 //! | `issue_changes`, `issue_upkeep` | what an operator says to one under way, and what follows from it |
 //! | `fan_out`, `chunks`, `deliveries` | an issue's audience: written down, taken by the chunk, claimed and settled |
+//! | `last_look` | whether a claimed row may still be sent |
 //! | `rate_grants` | what workers share of the way to the relay: rate, day, hold |
 //! | `sealed_person` | the person behind either, still sealed |
 //! | `mails` | one-to-one mails, claimed and settled alike |
@@ -43,6 +44,7 @@ mod issue_retention;
 mod issue_states;
 mod issue_upkeep;
 mod issues;
+mod last_look;
 mod mails;
 mod migrate;
 mod operator_desk;

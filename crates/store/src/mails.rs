@@ -1,7 +1,6 @@
 //! One-to-one mails: confirmations and "you already get this", with the states and guards of a
 //! delivery.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use domain::{
@@ -206,42 +205,6 @@ impl MailStore {
             ))
         })
         .collect()
-    }
-
-    /// Which of these claimed mails still have their reason: the last look before `MAIL FROM`.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says; none may be sent then.
-    pub async fn still_wanted(
-        &self,
-        mails: &[i64],
-        now: Timestamp,
-    ) -> Result<HashSet<i64>, StoreError> {
-        let wanted = sqlx::query_scalar!(
-            "SELECT m.id FROM mail m
-             WHERE m.id = ANY($1) AND m.state = 1 AND m.deadline > $2
-               AND CASE m.kind
-                   WHEN 1 THEN EXISTS (
-                       SELECT 1 FROM sign_up u WHERE u.box_id = m.box_id AND u.expires_at > $2)
-                   ELSE EXISTS (
-                       SELECT 1 FROM subscription s
-                       WHERE s.subscription_id = m.subscription_id AND s.state = 1)
-                   END
-               AND NOT EXISTS (
-                   SELECT 1 FROM suppression x
-                   WHERE (x.code = m.mailbox_code
-                          OR x.code IN (SELECT u.suppression_code FROM sign_up u
-                                        WHERE u.box_id = m.box_id)
-                          OR x.code IN (SELECT b.suppression_code FROM subscriber b
-                                        WHERE b.address_index = m.address_index))
-                     AND (x.expires_at IS NULL OR x.expires_at > $2)
-                     AND x.level IN (3, 4))",
-            mails,
-            columns::moment(now),
-        )
-        .fetch_all(&self.database.pool)
-        .await?;
-        Ok(wanted.into_iter().collect())
     }
 
     /// Writes down results, one transaction for all. A final mail loses its sealed address; a

@@ -206,23 +206,34 @@ impl DeliveryStore {
         Ok(expired.rows_affected())
     }
 
-    /// Puts in doubt what a dead worker was attempting: its journal is out of reach, so nothing
-    /// proves that a mail was not sent. Its chunks are handed back by
-    /// [`ChunkTable::close_all_of`](crate::ChunkTable::close_all_of).
+    /// Puts in doubt what dead workers were attempting: their journals are out of reach, so nothing
+    /// proves that a mail was not sent. Their chunks are handed back by
+    /// [`ChunkTable::close_all_of`](crate::ChunkTable::close_all_of). A row is found whoever has its
+    /// chunk by now.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub async fn doubt_all_of(&self, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {
+    pub async fn doubt_all_of(&self, dead: &[WorkerId], now: Timestamp) -> Result<u64, StoreError> {
+        let dead: Vec<&[u8]> = dead.iter().map(|worker| &worker.as_bytes()[..]).collect();
+        let mut tx = self.database.begin().await?;
         let doubted = sqlx::query!(
             "UPDATE delivery d SET state = 6, updated_at = $2 FROM chunk c
-             WHERE c.owner = $1 AND c.state = 1 AND d.issue_id = c.issue_id
-               AND d.chunk_no = c.chunk_no AND d.state = 1 AND d.worker = $1",
-            worker.as_bytes(),
+             WHERE c.state = 1 AND d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no
+               AND d.state = 1 AND d.worker = ANY($1)
+             RETURNING d.issue_id, d.chunk_no",
+            &dead as &[&[u8]],
             columns::moment(now),
         )
-        .execute(&self.database.pool)
+        .fetch_all(&mut *tx)
         .await?;
-        Ok(doubted.rows_affected())
+        let number = u64::try_from(doubted.len()).unwrap_or(u64::MAX);
+        let (issues, chunks): (Vec<i64>, Vec<i32>) = doubted
+            .into_iter()
+            .map(|row| (row.issue_id, row.chunk_no))
+            .unzip();
+        recount(&mut tx, &issues, &chunks).await?;
+        tx.commit().await?;
+        Ok(number)
     }
 
     /// How many deliveries are in doubt.
@@ -281,14 +292,15 @@ impl MailStore {
         Ok(expired.rows_affected())
     }
 
-    /// Puts in doubt what a dead worker was attempting.
+    /// Puts in doubt what dead workers were attempting.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub async fn doubt_all_of(&self, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {
+    pub async fn doubt_all_of(&self, dead: &[WorkerId], now: Timestamp) -> Result<u64, StoreError> {
+        let dead: Vec<&[u8]> = dead.iter().map(|worker| &worker.as_bytes()[..]).collect();
         let doubted = sqlx::query!(
-            "UPDATE mail SET state = 6, updated_at = $2 WHERE worker = $1 AND state = 1",
-            worker.as_bytes(),
+            "UPDATE mail SET state = 6, updated_at = $2 WHERE worker = ANY($1) AND state = 1",
+            &dead as &[&[u8]],
             columns::moment(now),
         )
         .execute(&self.database.pool)

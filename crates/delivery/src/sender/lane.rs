@@ -88,13 +88,10 @@ impl Lane {
         if self.reasons_are_old(&letter) {
             let asked = Instant::now();
             let (key, now) = (letter.key, self.sender.clock.now());
-            let deliveries = &self.sender.deliveries;
-            match deliveries
-                .still_wanted(key.issue, &[key.subscriber], now)
-                .await
-            {
-                Ok(wanted) if wanted.contains(&key.subscriber) => letter.looked_at = asked,
-                Ok(_) => {
+            let (deliveries, worker) = (&self.sender.deliveries, self.sender.worker);
+            match deliveries.still_wanted(worker, &key, now).await {
+                Ok(true) => letter.looked_at = asked,
+                Ok(false) => {
                     let suppressed = without_reply(DeliveryState::Suppressed);
                     self.desk.settle(letter.chunk, key, suppressed);
                     return;

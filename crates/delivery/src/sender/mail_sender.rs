@@ -231,13 +231,9 @@ impl MailSender {
         queue: &mut VecDeque<Ready>,
         tray: &mut Tray,
     ) -> Result<(), StoreError> {
-        let ids: Vec<i64> = queue
-            .iter()
-            .filter_map(key_of)
-            .map(|key| key.mail)
-            .collect();
-        let now = self.sender.clock.now();
-        let wanted = self.sender.mails.still_wanted(&ids, now).await?;
+        let keys: Vec<MailAttempt> = queue.iter().filter_map(key_of).collect();
+        let (worker, now) = (self.sender.worker, self.sender.clock.now());
+        let wanted = self.sender.mails.still_wanted(worker, &keys, now).await?;
         queue.retain(|ready| match key_of(ready) {
             Some(key) if !wanted.contains(&key.mail) => {
                 let suppressed = without_reply(DeliveryState::Suppressed);

@@ -256,7 +256,11 @@ async fn a_dead_workers_rows_are_in_doubt_and_its_chunk_goes_on(pool: PgPool) {
     let killed = Killed::at_the_claim(&house).await;
     let worker = killed.chunk.worker;
     let now = domain::Clock::now(house.clock.as_ref());
-    let doubted = house.database.deliveries().doubt_all_of(worker, now).await;
+    let doubted = house
+        .database
+        .deliveries()
+        .doubt_all_of(&[worker], now)
+        .await;
     assert_eq!(doubted.unwrap(), 32);
     let closed = house.database.chunks().close_all_of(worker).await.unwrap();
     assert_eq!(closed, 1);
