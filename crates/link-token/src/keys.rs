@@ -1,6 +1,7 @@
 //! The generations of link keys that a role holds, of one class, and how they come from the masters.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::{BodyId, KeyId, KeyState, TokenKey};
 use zeroize::Zeroizing;
@@ -81,6 +82,12 @@ pub enum LinkKeyError {
     /// Two generations have one number.
     #[error("two link keys have the number {}", .0.0)]
     TwiceTheSame(KeyId),
+    /// Newer keys lack a generation that links were made with.
+    #[error("the link key {} is gone, and links that were made with it would stop working", .0.0)]
+    Lost(KeyId),
+    /// Newer keys hold other bytes under the number of a generation that links were made with.
+    #[error("the link key {} is another one than before, and links that were made with it would stop working", .0.0)]
+    Another(KeyId),
 }
 
 /// One derived key and what to know about it.
@@ -92,7 +99,6 @@ pub(crate) struct Generation {
 }
 
 /// Derived keys of all generations, the newest last.
-#[derive(Clone)]
 pub(crate) struct Generations(Vec<Generation>);
 
 impl Generations {
@@ -139,8 +145,43 @@ impl Generations {
         self.0.iter().find(|generation| generation.kid == kid)
     }
 
-    pub(crate) fn describe(&self) -> Vec<(KeyId, KeyState)> {
+    /// Whether each generation of `before` is among these, with the same key.
+    fn keep(&self, before: &Self) -> Result<(), LinkKeyError> {
+        for old in &before.0 {
+            let new = self.get(old.kid).ok_or(LinkKeyError::Lost(old.kid))?;
+            if !new.key.is_same(&old.key) {
+                return Err(LinkKeyError::Another(old.kid));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn states(&self) -> Vec<(KeyId, KeyState)> {
         self.0.iter().map(|one| (one.kid, one.state)).collect()
+    }
+}
+
+/// Generations that a running role may be given more of. A clone is another handle on the same ones.
+#[derive(Clone)]
+pub(crate) struct Live(Arc<RwLock<Arc<Generations>>>);
+
+impl Live {
+    pub(crate) fn new(generations: Generations) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(generations))))
+    }
+
+    /// What they are now: a link is made or checked with one set, whatever comes meanwhile.
+    pub(crate) fn now(&self) -> Arc<Generations> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes over what `newer` holds; nothing, where links would stop working by it.
+    pub(crate) fn renew(&self, newer: &Self) -> Result<(), LinkKeyError> {
+        let newer = newer.now();
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        newer.keep(&held)?;
+        *held = newer;
+        Ok(())
     }
 }
 
@@ -158,10 +199,12 @@ pub struct CheckedToken {
 }
 
 /// The derived keys of one class, all generations; no master.
+///
+/// A clone is another handle on the same keys: what [`LinkKeys::renew`] gives one of them, all have.
 #[derive(Clone)]
 pub struct LinkKeys {
     class: LinkClass,
-    generations: Generations,
+    generations: Live,
 }
 
 impl LinkKeys {
@@ -183,8 +226,28 @@ impl LinkKeys {
     /// # Errors
     /// [`LinkKeyError`] if no generation is current or two have one number.
     pub fn from_class_keys(class: LinkClass, keys: Vec<ClassKey>) -> Result<Self, LinkKeyError> {
-        let generations = Generations::for_minting(keys)?;
+        let generations = Live::new(Generations::for_minting(keys)?);
         Ok(Self { class, generations })
+    }
+
+    /// Takes over the generations and states of `newer`, in every clone at once, while links are made
+    /// and checked.
+    ///
+    /// # Errors
+    /// [`LinkKeyError::Lost`] or [`LinkKeyError::Another`] if links that these keys made would stop
+    /// working; nothing is changed then.
+    ///
+    /// # Panics
+    /// If `newer` is of another class: a mistake in the code.
+    pub fn renew(&self, newer: &Self) -> Result<(), LinkKeyError> {
+        assert_eq!(newer.class, self.class, "keys of another class");
+        self.generations.renew(&newer.generations)
+    }
+
+    /// The generations and their states, the newest last.
+    #[must_use]
+    pub fn states(&self) -> Vec<(KeyId, KeyState)> {
+        self.generations.now().states()
     }
 
     /// The class.
@@ -200,7 +263,8 @@ impl LinkKeys {
     #[must_use]
     pub fn mint(&self, purpose: Purpose, subject: &[u8; 16], aux: u32) -> String {
         assert_eq!(purpose.class(), self.class, "a link of another class");
-        let generation = self.generations.minting();
+        let generations = self.generations.now();
+        let generation = generations.minting();
         let fields = Fields {
             version: token::VERSION,
             purpose: purpose.number(),
@@ -222,7 +286,8 @@ impl LinkKeys {
         }
         let purpose = Purpose::from_number(fields.purpose)
             .filter(|purpose| purpose.route() == route && purpose.class() == self.class)?;
-        let generation = self.generations.get(fields.kid).filter(|generation| {
+        let generations = self.generations.now();
+        let generation = generations.get(fields.kid).filter(|generation| {
             generation.state != KeyState::Compromised || purpose.counts_under_compromised_key()
         })?;
         token.tag_holds(&generation.key).then_some(CheckedToken {
@@ -247,7 +312,9 @@ impl LinkKeys {
         let keys = masters.iter().map(|master| master.class_key(class, body));
         Self {
             class,
-            generations: Generations::new(keys.collect()).expect("vectors repeat no number"),
+            generations: Live::new(
+                Generations::new(keys.collect()).expect("vectors repeat no number"),
+            ),
         }
     }
 }
@@ -256,7 +323,7 @@ impl fmt::Debug for LinkKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LinkKeys")
             .field("class", &self.class)
-            .field("generations", &self.generations.describe())
+            .field("generations", &self.states())
             .finish()
     }
 }

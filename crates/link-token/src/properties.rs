@@ -85,6 +85,63 @@ fn a_set_of_derived_keys_that_cannot_serve_is_refused() {
 }
 
 #[test]
+fn a_running_role_takes_new_generations_and_states_in_every_clone() {
+    let first = [master(1, KeyState::Current)];
+    let derive =
+        |masters: &[LinkMaster]| LinkKeys::derive(LinkClass::Leave, BODY, masters).unwrap();
+    let held = derive(&first);
+    let clone = held.clone();
+    let old = [Purpose::Unsubscribe, Purpose::NotMe, Purpose::Undo]
+        .map(|purpose| (purpose, clone.mint(purpose, &[9; 16], 0)));
+    let state_of = |keys: &LinkKeys, (purpose, link): &(Purpose, String)| {
+        keys.check(purpose.route(), link)
+            .map(|token| token.key.state)
+    };
+
+    let rotated = [master(1, KeyState::Retired), master(2, KeyState::Current)];
+    held.renew(&derive(&rotated)).unwrap();
+    for link in &old {
+        assert_eq!(state_of(&clone, link), Some(KeyState::Retired));
+    }
+    let new = clone.mint(Purpose::Unsubscribe, &[9; 16], 0);
+    let checked = held.check(Route::Leave, &new).unwrap();
+    assert_eq!(checked.key.kid, KeyId(2));
+
+    let marked = [
+        master(1, KeyState::Compromised),
+        master(2, KeyState::Current),
+    ];
+    held.renew(&derive(&marked)).unwrap();
+    assert_eq!(state_of(&clone, &old[0]), Some(KeyState::Compromised));
+    assert_eq!(state_of(&clone, &old[1]), Some(KeyState::Compromised));
+    assert_eq!(state_of(&clone, &old[2]), None, "an undo of a known key");
+}
+
+#[test]
+fn no_renewal_breaks_links_that_were_made() {
+    let two = [master(1, KeyState::Retired), master(2, KeyState::Current)];
+    let derive = |masters: &[LinkMaster]| LinkKeys::derive(LinkClass::Join, BODY, masters).unwrap();
+    let held = derive(&two);
+    let lacking = derive(&two[1..]);
+    assert_eq!(held.renew(&lacking), Err(LinkKeyError::Lost(KeyId(1))));
+    let another = derive(&[
+        master(1, KeyState::Retired),
+        LinkMaster {
+            bytes: Zeroizing::new([77; 32]),
+            ..master(2, KeyState::Current)
+        },
+    ]);
+    assert_eq!(held.renew(&another), Err(LinkKeyError::Another(KeyId(2))));
+    assert_eq!(
+        held.states(),
+        [(KeyId(1), KeyState::Retired), (KeyId(2), KeyState::Current)]
+    );
+    let paths = ReturnPathKeys::derive(BODY, &two).unwrap();
+    let fewer = ReturnPathKeys::derive(BODY, &two[1..]).unwrap();
+    assert_eq!(paths.renew(&fewer), Err(LinkKeyError::Lost(KeyId(1))));
+}
+
+#[test]
 fn keys_are_not_shown() {
     let masters = [master(2, KeyState::Current)];
     let shown = format!(

@@ -6,7 +6,7 @@ use std::fmt;
 use data_encoding::BASE32_NOPAD;
 use domain::{BodyId, IssueNumber, KeyId, KeyState, Timestamp, TokenKey};
 
-use crate::keys::{ClassKey, Generations, LinkKeyError, LinkMaster};
+use crate::keys::{ClassKey, Generations, LinkKeyError, LinkMaster, Live};
 use crate::secret_key::KeyName;
 
 /// Days after the day of sending on which a return path still lives.
@@ -73,9 +73,9 @@ pub fn is_alive(day: u16, now: Timestamp) -> bool {
     now.utc_day() <= u64::from(day) + LIFE_DAYS
 }
 
-/// Makes and checks return paths.
+/// Makes and checks return paths. A clone is another handle on the same keys.
 #[derive(Clone)]
-pub struct ReturnPathKeys(Generations);
+pub struct ReturnPathKeys(Live);
 
 impl ReturnPathKeys {
     /// Derives the keys called `verp`.
@@ -92,7 +92,15 @@ impl ReturnPathKeys {
     /// # Errors
     /// [`LinkKeyError`] if no generation is current or two have one number.
     pub fn from_keys(keys: Vec<ClassKey>) -> Result<Self, LinkKeyError> {
-        Generations::for_minting(keys).map(Self)
+        Generations::for_minting(keys).map(|keys| Self(Live::new(keys)))
+    }
+
+    /// Takes over the generations and states of `newer`, in every clone at once.
+    ///
+    /// # Errors
+    /// As [`LinkKeys::renew`](crate::LinkKeys::renew).
+    pub fn renew(&self, newer: &Self) -> Result<(), LinkKeyError> {
+        self.0.renew(&newer.0)
     }
 
     /// The local part, 58 characters, of a mail sent now.
@@ -100,13 +108,13 @@ impl ReturnPathKeys {
     pub fn mint(&self, subject: &[u8; 16], issue: IssueNumber, now: Timestamp) -> String {
         // Two bytes of days last until June 2149.
         let day = u16::try_from(now.utc_day()).unwrap_or(u16::MAX);
-        mint(Kind::ReturnPath, &self.0, subject, issue, Some(day))
+        mint(Kind::ReturnPath, &self.0.now(), subject, issue, Some(day))
     }
 
     /// Checks a local part; a key that others know counts as unknown.
     #[must_use]
     pub fn check(&self, local_part: &str) -> Option<CheckedMailbox> {
-        check(Kind::ReturnPath, &self.0, local_part)
+        check(Kind::ReturnPath, &self.0.now(), local_part)
             .filter(|mailbox| mailbox.key.state != KeyState::Compromised)
     }
 
@@ -116,13 +124,14 @@ impl ReturnPathKeys {
         let keys = masters
             .iter()
             .map(|master| master.key_called(KeyName::ReturnPath, body));
-        Self(Generations::new(keys.collect()).expect("vectors repeat no number"))
+        let keys = Generations::new(keys.collect()).expect("vectors repeat no number");
+        Self(Live::new(keys))
     }
 }
 
 /// Makes and checks unsubscribe mailboxes.
 #[derive(Clone)]
-pub struct MailtoKeys(Generations);
+pub struct MailtoKeys(Live);
 
 impl MailtoKeys {
     /// Derives the keys called `mailto`.
@@ -133,19 +142,19 @@ impl MailtoKeys {
         let keys = masters
             .iter()
             .map(|master| master.key_called(KeyName::Mailto, body));
-        Generations::for_minting(keys.collect()).map(Self)
+        Generations::for_minting(keys.collect()).map(|keys| Self(Live::new(keys)))
     }
 
     /// The local part, 55 characters.
     #[must_use]
     pub fn mint(&self, subject: &[u8; 16], issue: IssueNumber) -> String {
-        mint(Kind::Mailto, &self.0, subject, issue, None)
+        mint(Kind::Mailto, &self.0.now(), subject, issue, None)
     }
 
     /// Checks a local part.
     #[must_use]
     pub fn check(&self, local_part: &str) -> Option<CheckedMailbox> {
-        check(Kind::Mailto, &self.0, local_part)
+        check(Kind::Mailto, &self.0.now(), local_part)
     }
 
     /// Derives for checking only, whatever the states: vectors hold such sets.
@@ -154,19 +163,20 @@ impl MailtoKeys {
         let keys = masters
             .iter()
             .map(|master| master.key_called(KeyName::Mailto, body));
-        Self(Generations::new(keys.collect()).expect("vectors repeat no number"))
+        let keys = Generations::new(keys.collect()).expect("vectors repeat no number");
+        Self(Live::new(keys))
     }
 }
 
 impl fmt::Debug for ReturnPathKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ReturnPathKeys({:?})", self.0.describe())
+        write!(f, "ReturnPathKeys({:?})", self.0.now().states())
     }
 }
 
 impl fmt::Debug for MailtoKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MailtoKeys({:?})", self.0.describe())
+        write!(f, "MailtoKeys({:?})", self.0.now().states())
     }
 }
 

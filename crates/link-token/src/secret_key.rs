@@ -5,6 +5,7 @@ use domain::BodyId;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::LinkClass;
@@ -55,6 +56,11 @@ pub(crate) struct SecretKey(Zeroizing<[u8; 32]>);
 impl SecretKey {
     pub(crate) const fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
         Self(bytes)
+    }
+
+    /// Whether both are one key.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.0.as_ref().ct_eq(other.0.as_ref()).into()
     }
 
     /// HMAC-SHA-256 over the parts, one after the other.
