@@ -152,6 +152,18 @@ pub struct LedgerEntry {
     pub decision_id: Option<EventId>,
     /// The spool that accepted it.
     pub spool_id: Option<SpoolId>,
+    /// Where the ledger had been before; there if and only if the method is [`Method::Restore`].
+    pub restored: Option<Restored>,
+}
+
+/// The newest checkpoint outside of a database that went back: everything between this entry and it is
+/// gone from the ledger, and said to be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restored {
+    /// The last entry that it covers; 0 where there is no checkpoint.
+    pub checkpoint_seq: u64,
+    /// The chain's hash there; h(0) where there is no checkpoint.
+    pub checkpoint_h: [u8; 32],
 }
 
 #[cfg(test)]

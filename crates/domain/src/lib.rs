@@ -55,7 +55,7 @@ pub use ids::{
     WorkerId, WrongIdLength,
 };
 pub use language::{Language, Words};
-pub use ledger::{Actor, Effect, KeyState, LedgerEntry, Method, TokenKey};
+pub use ledger::{Actor, Effect, KeyState, LedgerEntry, Method, Restored, TokenKey};
 pub use mail_kind::MailKind;
 pub use notice_lint::{NoticeProblem, SettingsFile, body_problems, notice_problems};
 pub use notice_text::{RECORD_YEARS, notice_text};

@@ -151,6 +151,7 @@ impl LedgerReader {
                     staff_reference: opt_id(row.staff_reference.as_deref())?,
                     decision_id: opt_id(row.decision_id.as_deref())?,
                     spool_id: opt_id(row.spool_id.as_deref())?,
+                    restored: None,
                 };
                 Ok((columns::number(row.seq, TABLE)?, entry))
             })

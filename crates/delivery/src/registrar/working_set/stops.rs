@@ -180,6 +180,7 @@ impl WorkingSet<'_> {
             staff_reference: None,
             decision_id: None,
             spool_id: Some(event.spool_id),
+            restored: None,
         }
     }
 }
