@@ -30,6 +30,8 @@ pub enum Request {
     Undo(Undo),
     /// To disown a sign-up made by somebody else.
     NotMe(NotMe),
+    /// To mail nobody who is not there: said by a relay, not by a resident.
+    Bounce(Bounce),
 }
 
 impl Request {
@@ -42,13 +44,17 @@ impl Request {
             Self::Unsubscribe(_) => "unsubscribe",
             Self::Undo(_) => "undo",
             Self::NotMe(_) => "not_me",
+            Self::Bounce(_) => "bounce",
         }
     }
 
     /// Whether it is served first and closes the barrier while it waits.
     #[must_use]
     pub const fn is_stop(&self) -> bool {
-        matches!(self, Self::Unsubscribe(_) | Self::Undo(_) | Self::NotMe(_))
+        matches!(
+            self,
+            Self::Unsubscribe(_) | Self::Undo(_) | Self::NotMe(_) | Self::Bounce(_)
+        )
     }
 }
 
@@ -137,6 +143,17 @@ pub struct Undo {
     pub unsubscribe: EventId,
     /// The link's key.
     pub token: TokenKey,
+}
+
+/// The end of a subscription whose mail comes back (`privacy.md` EML-44). The worker writes it itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounce {
+    /// What to end.
+    pub subscription_id: SubscriptionId,
+    /// The issue that came back last.
+    pub issue: IssueNumber,
+    /// The automated decision that it follows from.
+    pub decision_id: EventId,
 }
 
 /// "This wasn't me".

@@ -24,6 +24,9 @@
 //! | | `subscription_id` | 16 bytes |
 //! | `undo` | `unsubscribe` | 16 bytes: the unsubscribe's `event_id` |
 //!
+//! A `bounce` has no link: `issue` (u32), `decision` (16 bytes: the automated decision behind it),
+//! `subscription_id` (16 bytes).
+//!
 //! So the whole order is: confirm and `not_me` `kid box_id key_state token_version`; unsubscribe `kid
 //! issue method key_state token_version subscription_id`; undo `kid key_state unsubscribe
 //! token_version`.
@@ -31,9 +34,9 @@
 use std::convert::Infallible;
 
 use domain::{
-    BoxId, Channel, Choice, Confirm, EventId, IssueNumber, KeyId, KeyState, Language, Method,
-    NewsletterNumber, NotMe, NoticeHash, Request, SealedAddress, SignUp, SubscriptionId, TokenKey,
-    Undo, Unsubscribe,
+    Bounce, BoxId, Channel, Choice, Confirm, EventId, IssueNumber, KeyId, KeyState, Language,
+    Method, NewsletterNumber, NotMe, NoticeHash, Request, SealedAddress, SignUp, SubscriptionId,
+    TokenKey, Undo, Unsubscribe,
 };
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
@@ -90,6 +93,16 @@ fn write(encoder: &mut Encoder<Vec<u8>>, request: &Request) -> Written {
             encoder.str("token_version")?.u8(undo.token.version)?;
             Ok(())
         }
+        Request::Bounce(bounce) => {
+            encoder.map(3)?.str("issue")?.u32(bounce.issue.0)?;
+            encoder
+                .str("decision")?
+                .bytes(bounce.decision_id.as_bytes())?;
+            encoder
+                .str("subscription_id")?
+                .bytes(bounce.subscription_id.as_bytes())?;
+            Ok(())
+        }
     }
 }
 
@@ -141,6 +154,7 @@ pub fn decode(kind: &str, payload: &[u8]) -> Result<Request, DecodeError> {
             .map(|(box_id, token)| Request::NotMe(NotMe { box_id, token })),
         "unsubscribe" => fields.unsubscribe().map(Request::Unsubscribe),
         "undo" => fields.undo().map(Request::Undo),
+        "bounce" => fields.bounce().map(Request::Bounce),
         _ => {
             return Err(DecodeError::Undecodable(
                 "a kind this version does not apply",
@@ -240,6 +254,15 @@ impl<'b> Fields<'b> {
             state,
         };
         Some(Undo { unsubscribe, token })
+    }
+
+    fn bounce(&mut self) -> Option<Bounce> {
+        self.entries(3)?;
+        Some(Bounce {
+            issue: IssueNumber(self.key("issue")?.u32().ok()?),
+            decision_id: EventId::new(self.sixteen("decision")?),
+            subscription_id: SubscriptionId::new(self.sixteen("subscription_id")?),
+        })
     }
 
     fn sign_up(&mut self) -> Option<SignUp> {

@@ -1,6 +1,7 @@
 //! A batch in memory: everything it touches as the database has it, the requests applied one after
 //! the other, and what has changed at the end.
 
+mod bounce;
 mod mails;
 mod sign_ups;
 mod stops;
@@ -47,6 +48,11 @@ pub(super) fn wanted<'a>(events: impl IntoIterator<Item = &'a Readable>) -> Want
             Request::Unsubscribe(leave) => {
                 wanted.unsubscribes.insert(event.event_id);
                 wanted.subscriptions.insert(leave.subscription_id);
+                wanted.recorded.insert(event.event_id);
+            }
+            Request::Bounce(bounce) => {
+                wanted.unsubscribes.insert(event.event_id);
+                wanted.subscriptions.insert(bounce.subscription_id);
                 wanted.recorded.insert(event.event_id);
             }
             Request::Undo(undo) => {
@@ -144,6 +150,7 @@ impl<'a> WorkingSet<'a> {
             Request::Unsubscribe(leave) => self.unsubscribe(event, *leave),
             Request::Undo(undo) => self.undo(event, *undo),
             Request::NotMe(not_me) => self.not_me(event, *not_me),
+            Request::Bounce(bounce) => self.bounce(event, *bounce),
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Properties of the encoding: everything goes there and back, and nothing has two spellings.
 
 use domain::{
-    BoxId, Channel, Choice, Confirm, EventId, IssueNumber, KeyId, KeyState, Language, Method,
-    NewsletterNumber, NotMe, NoticeHash, Request, SealedAddress, SignUp, SpoolId, SubscriptionId,
-    Timestamp, TokenKey, Undo, Unsubscribe,
+    Bounce, BoxId, Channel, Choice, Confirm, EventId, IssueNumber, KeyId, KeyState, Language,
+    Method, NewsletterNumber, NotMe, NoticeHash, Request, SealedAddress, SignUp, SpoolId,
+    SubscriptionId, Timestamp, TokenKey, Undo, Unsubscribe,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -67,7 +67,7 @@ fn request() -> impl Strategy<Value = Request> {
                 token,
             })
         });
-    let others = (any::<[u8; 16]>(), token(), 0..3).prop_map(|(id, token, kind)| match kind {
+    let others = (any::<[u8; 16]>(), token(), 0..4).prop_map(|(id, token, kind)| match kind {
         0 => Request::Confirm(Confirm {
             box_id: BoxId::new(id),
             token,
@@ -75,6 +75,11 @@ fn request() -> impl Strategy<Value = Request> {
         1 => Request::NotMe(NotMe {
             box_id: BoxId::new(id),
             token,
+        }),
+        2 => Request::Bounce(Bounce {
+            subscription_id: SubscriptionId::new(id),
+            issue: IssueNumber(u32::from(token.kid.0)),
+            decision_id: EventId::new(id),
         }),
         _ => Request::Undo(Undo {
             unsubscribe: EventId::new(id),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::{
-    Actor, BoxId, Effect, EventId, IssueNumber, LedgerEntry, Method, NotMe, Timestamp, TokenKey,
-    Undo, Unsubscribe,
+    Actor, BoxId, Effect, EventId, IssueNumber, LedgerEntry, Method, NotMe, SubscriptionId,
+    Timestamp, TokenKey, Undo, Unsubscribe,
 };
 use store::{Codes, EarlyEvent, EarlyKind, Left, Suppression, Undone, UnsubscribeRow};
 
@@ -15,18 +15,25 @@ const QUIET: Duration = Duration::from_hours(365 * 24);
 
 impl WorkingSet<'_> {
     pub(super) fn unsubscribe(&mut self, event: &Readable, leave: Unsubscribe) {
+        let entry = LedgerEntry {
+            issue: leave.issue,
+            ..self.entry(event, leave.method, leave.token)
+        };
+        self.end(event, leave.subscription_id, entry);
+    }
+
+    /// Ends one subscription: whatever signed it up before this event does not count any more.
+    pub(super) fn end(&mut self, event: &Readable, id: SubscriptionId, entry: LedgerEntry) {
         let known = self.unsubscribes.get(&event.event_id).copied();
         if known.is_some_and(|row| row.left.is_some()) {
             return;
         }
-        let id = leave.subscription_id;
         let subject = self.subject(id);
         let (exists, before) = (subject.exists(), subject.is_active());
         let entry = LedgerEntry {
             newsletter: subject.newsletter(),
             subscription_id: Some(id),
-            issue: leave.issue,
-            ..self.entry(event, leave.method, leave.token)
+            ..entry
         };
         let ledger_seq = self.record(entry);
         self.change_unsubscribe(UnsubscribeRow {
