@@ -60,7 +60,8 @@ pub use mail_kind::MailKind;
 pub use notice_lint::{NoticeProblem, SettingsFile, body_problems, notice_problems};
 pub use notice_text::{RECORD_YEARS, notice_text};
 pub use request::{
-    AcceptedRequest, Bounce, Channel, Choice, Confirm, NotMe, Request, SignUp, Undo, Unsubscribe,
+    AcceptedRequest, Bounce, Channel, Choice, Confirm, Erasure, LookUp, NotMe, Request, SignUp,
+    Undo, Unsubscribe,
 };
 pub use sealed::{
     AddressIndex, MailboxCode, RowMac, SealedAddress, SuppressionCode, WrongSealedLength,

@@ -26,12 +26,21 @@ pub enum Request {
     Confirm(Confirm),
     /// To leave a newsletter.
     Unsubscribe(Unsubscribe),
+    /// To leave every newsletter of the body: the one that the link is about, and all others that the
+    /// same person gets.
+    UnsubscribeAll(Unsubscribe),
     /// To take an unsubscribe back.
     Undo(Undo),
     /// To disown a sign-up made by somebody else.
     NotMe(NotMe),
+    /// The same, and never to get any mail again.
+    NeverEmail(NotMe),
+    /// To be told by mail what an address gets, with the links to leave it.
+    LookUp(LookUp),
     /// To mail nobody who is not there: said by a relay, not by a resident.
     Bounce(Bounce),
+    /// To have everything about an address deleted.
+    Erasure(Erasure),
 }
 
 impl Request {
@@ -41,10 +50,13 @@ impl Request {
         match self {
             Self::SignUp(_) => "sign_up",
             Self::Confirm(_) => "confirm",
-            Self::Unsubscribe(_) => "unsubscribe",
+            Self::Unsubscribe(_) | Self::UnsubscribeAll(_) => "unsubscribe",
             Self::Undo(_) => "undo",
             Self::NotMe(_) => "not_me",
+            Self::NeverEmail(_) => "never_email",
+            Self::LookUp(_) => "look_up",
             Self::Bounce(_) => "bounce",
+            Self::Erasure(_) => "erasure",
         }
     }
 
@@ -53,7 +65,13 @@ impl Request {
     pub const fn is_stop(&self) -> bool {
         matches!(
             self,
-            Self::Unsubscribe(_) | Self::Undo(_) | Self::NotMe(_) | Self::Bounce(_)
+            Self::Unsubscribe(_)
+                | Self::UnsubscribeAll(_)
+                | Self::Undo(_)
+                | Self::NotMe(_)
+                | Self::NeverEmail(_)
+                | Self::Bounce(_)
+                | Self::Erasure(_)
         )
     }
 }
@@ -156,6 +174,15 @@ pub struct Bounce {
     pub decision_id: EventId,
 }
 
+/// A question about an address, by whoever typed it; answered to that address only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookUp {
+    /// The address, sealed under purpose 03 and this request's id.
+    pub sealed: SealedAddress,
+    /// The language for the answer.
+    pub language: Language,
+}
+
 /// "This wasn't me".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotMe {
@@ -163,4 +190,11 @@ pub struct NotMe {
     pub box_id: BoxId,
     /// The link's key.
     pub token: TokenKey,
+}
+
+/// The erasure of everything about an address, but for a keyed code that keeps it from being mailed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erasure {
+    /// The address, sealed under purpose 03 and this request's id.
+    pub sealed: SealedAddress,
 }

@@ -13,30 +13,45 @@
 //! | `wording` | 32 bytes: SHA-256 of label and button; or null |
 //! | `language` | text: `en` or `cy` |
 //!
+//! `erasure`, for which no link is needed (`letterbox rights erase`):
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `sealed` | byte string: the address, sealed under purpose 03 and the record's `event_id` |
+//!
+//! `look_up`, from the form of somebody who has no mail with a link at hand:
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `answer` | 0: the links to leave, by mail to that address |
+//! | `sealed` | byte string: the address, sealed under purpose 03 and the record's `event_id` |
+//! | `language` | text: `en` or `cy` |
+//!
 //! The key of the link that was pressed, in each of the others: `kid` (u16), `key_state` (0 current, 1
 //! retired, 2 compromised, at acceptance), `token_version` (u8). And besides:
 //!
 //! | kind | key | value |
 //! | --- | --- | --- |
-//! | `confirm`, `not_me` | `box_id` | 16 bytes: the sign-up |
+//! | `confirm`, `not_me`, `never_email` | `box_id` | 16 bytes: the sign-up |
 //! | `unsubscribe` | `issue` | u32, 0 for none |
 //! | | `method` | number of the ledger's `method` |
 //! | | `subscription_id` | 16 bytes |
+//! | | `all` | true where every newsletter is left, else not there |
 //! | `undo` | `unsubscribe` | 16 bytes: the unsubscribe's `event_id` |
 //!
 //! A `bounce` has no link: `issue` (u32), `decision` (16 bytes: the automated decision behind it),
 //! `subscription_id` (16 bytes).
 //!
-//! So the whole order is: confirm and `not_me` `kid box_id key_state token_version`; unsubscribe `kid
-//! issue method key_state token_version subscription_id`; undo `kid key_state unsubscribe
-//! token_version`.
+//! So the whole order is: confirm, `not_me` and `never_email` `kid box_id key_state token_version`;
+//! unsubscribe `all kid issue method key_state token_version subscription_id`; undo `kid key_state
+//! unsubscribe token_version`.
 
 use std::convert::Infallible;
 
 use domain::{
-    Bounce, BoxId, Channel, Choice, Confirm, EventId, IssueNumber, KeyId, KeyState, Language,
-    Method, NewsletterNumber, NotMe, NoticeHash, Request, SealedAddress, SignUp, SubscriptionId,
-    TokenKey, Undo, Unsubscribe,
+    Bounce, BoxId, Channel, Choice, Confirm, Erasure, EventId, IssueNumber, KeyId, KeyState,
+    Language, LookUp, Method, NewsletterNumber, NotMe, NoticeHash, Request, SealedAddress, SignUp,
+    SubscriptionId, TokenKey, Undo, Unsubscribe,
 };
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
@@ -45,6 +60,9 @@ use crate::{DecodeError, cbor};
 
 /// The longest `Origin` that is kept, in bytes.
 const ORIGIN_BYTES: usize = 255;
+
+/// The only answer to a look-up so far.
+const LINKS_TO_LEAVE: u8 = 0;
 
 pub(crate) type Written = Result<(), minicbor::encode::Error<Infallible>>;
 
@@ -64,25 +82,22 @@ pub(crate) fn in_memory(write: impl FnOnce(&mut Encoder<Vec<u8>>) -> Written) ->
 fn write(encoder: &mut Encoder<Vec<u8>>, request: &Request) -> Written {
     match request {
         Request::SignUp(sign_up) => write_sign_up(encoder, sign_up),
-        Request::Confirm(Confirm { box_id, token }) | Request::NotMe(NotMe { box_id, token }) => {
+        Request::Confirm(Confirm { box_id, token })
+        | Request::NotMe(NotMe { box_id, token })
+        | Request::NeverEmail(NotMe { box_id, token }) => {
             encoder.map(4)?.str("kid")?.u16(token.kid.0)?;
             encoder.str("box_id")?.bytes(box_id.as_bytes())?;
             encoder.str("key_state")?.u8(token.state.number())?;
             encoder.str("token_version")?.u8(token.version)?;
             Ok(())
         }
-        Request::Unsubscribe(unsubscribe) => {
-            let token = unsubscribe.token;
-            encoder.map(6)?.str("kid")?.u16(token.kid.0)?;
-            encoder.str("issue")?.u32(unsubscribe.issue.0)?;
-            encoder.str("method")?.u8(unsubscribe.method.number())?;
-            encoder.str("key_state")?.u8(token.state.number())?;
-            encoder.str("token_version")?.u8(token.version)?;
-            let subscription = unsubscribe.subscription_id;
-            encoder
-                .str("subscription_id")?
-                .bytes(subscription.as_bytes())?;
-            Ok(())
+        Request::Unsubscribe(leave) => {
+            encoder.map(6)?;
+            write_unsubscribe(encoder, leave)
+        }
+        Request::UnsubscribeAll(leave) => {
+            encoder.map(7)?.str("all")?.bool(true)?;
+            write_unsubscribe(encoder, leave)
         }
         Request::Undo(undo) => {
             encoder.map(4)?.str("kid")?.u16(undo.token.kid.0)?;
@@ -103,7 +118,33 @@ fn write(encoder: &mut Encoder<Vec<u8>>, request: &Request) -> Written {
                 .bytes(bounce.subscription_id.as_bytes())?;
             Ok(())
         }
+        Request::LookUp(look_up) => {
+            encoder.map(3)?.str("answer")?.u8(LINKS_TO_LEAVE)?;
+            encoder.str("sealed")?.bytes(look_up.sealed.as_bytes())?;
+            encoder.str("language")?.str(look_up.language.tag())?;
+            Ok(())
+        }
+        Request::Erasure(erasure) => {
+            encoder
+                .map(1)?
+                .str("sealed")?
+                .bytes(erasure.sealed.as_bytes())?;
+            Ok(())
+        }
     }
+}
+
+fn write_unsubscribe(encoder: &mut Encoder<Vec<u8>>, leave: &Unsubscribe) -> Written {
+    let token = leave.token;
+    encoder.str("kid")?.u16(token.kid.0)?;
+    encoder.str("issue")?.u32(leave.issue.0)?;
+    encoder.str("method")?.u8(leave.method.number())?;
+    encoder.str("key_state")?.u8(token.state.number())?;
+    encoder.str("token_version")?.u8(token.version)?;
+    encoder
+        .str("subscription_id")?
+        .bytes(leave.subscription_id.as_bytes())?;
+    Ok(())
 }
 
 fn write_sign_up(encoder: &mut Encoder<Vec<u8>>, sign_up: &SignUp) -> Written {
@@ -152,9 +193,14 @@ pub fn decode(kind: &str, payload: &[u8]) -> Result<Request, DecodeError> {
         "not_me" => fields
             .box_and_token()
             .map(|(box_id, token)| Request::NotMe(NotMe { box_id, token })),
-        "unsubscribe" => fields.unsubscribe().map(Request::Unsubscribe),
+        "never_email" => fields
+            .box_and_token()
+            .map(|(box_id, token)| Request::NeverEmail(NotMe { box_id, token })),
+        "unsubscribe" => fields.unsubscribe(),
+        "look_up" => fields.look_up().map(Request::LookUp),
         "undo" => fields.undo().map(Request::Undo),
         "bounce" => fields.bounce().map(Request::Bounce),
+        "erasure" => fields.erasure().map(Request::Erasure),
         _ => {
             return Err(DecodeError::Undecodable(
                 "a kind this version does not apply",
@@ -223,14 +269,21 @@ impl<'b> Fields<'b> {
         ))
     }
 
-    fn unsubscribe(&mut self) -> Option<Unsubscribe> {
-        self.entries(6)?;
+    fn unsubscribe(&mut self) -> Option<Request> {
+        let is_all = match self.0.map().ok()?? {
+            6 => false,
+            7 => true,
+            _ => return None,
+        };
+        if is_all && !self.key("all")?.bool().ok()? {
+            return None;
+        }
         let kid = self.kid()?;
         let issue = IssueNumber(self.key("issue")?.u32().ok()?);
         let method = Method::from_number(self.key("method")?.u8().ok()?)?;
         let state = self.key_state()?;
         let version = self.token_version()?;
-        Some(Unsubscribe {
+        let leave = Unsubscribe {
             subscription_id: SubscriptionId::new(self.sixteen("subscription_id")?),
             issue,
             method,
@@ -239,7 +292,27 @@ impl<'b> Fields<'b> {
                 kid,
                 state,
             },
+        };
+        Some(if is_all {
+            Request::UnsubscribeAll(leave)
+        } else {
+            Request::Unsubscribe(leave)
         })
+    }
+
+    fn look_up(&mut self) -> Option<LookUp> {
+        self.entries(3)?;
+        if self.key("answer")?.u8().ok()? != LINKS_TO_LEAVE {
+            return None;
+        }
+        let sealed = self.sealed()?;
+        let language = Language::from_tag(self.key("language")?.str().ok()?)?;
+        Some(LookUp { sealed, language })
+    }
+
+    fn sealed(&mut self) -> Option<SealedAddress> {
+        let sealed = self.key("sealed")?.bytes().ok()?.to_vec();
+        SealedAddress::from_bytes(sealed).ok()
     }
 
     fn undo(&mut self) -> Option<Undo> {
@@ -254,6 +327,13 @@ impl<'b> Fields<'b> {
             state,
         };
         Some(Undo { unsubscribe, token })
+    }
+
+    fn erasure(&mut self) -> Option<Erasure> {
+        self.entries(1)?;
+        let sealed = self.key("sealed")?.bytes().ok()?.to_vec();
+        let sealed = SealedAddress::from_bytes(sealed).ok()?;
+        Some(Erasure { sealed })
     }
 
     fn bounce(&mut self) -> Option<Bounce> {

@@ -11,6 +11,10 @@ pub enum StoreError {
     /// rolled back: do the whole thing again.
     #[error("another transaction was in the way")]
     Conflict(#[source] sqlx::Error),
+    /// The database is older than the one that was seen: it was restored. Nothing is applied to it before
+    /// the ledger says so, which a worker sees to by itself.
+    #[error("the database went back in time, and the ledger does not say so yet")]
+    WentBack,
     /// The database refused what was asked: a value is none of its type, or a rule of its tables does
     /// not hold. Trying again gives the same.
     #[error("the database refused it by a rule of its tables")]
@@ -61,7 +65,10 @@ impl StoreError {
     /// Whether the same call can succeed later without anybody doing anything here.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Conflict(_))
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Conflict(_) | Self::WentBack
+        )
     }
 }
 

@@ -9,6 +9,8 @@
 //! | `error` | what can go wrong, by what to do about it |
 //! | `catalogue`, `operator_desk` | the body, newsletters and notices: read and changed |
 //! | `request_inbox`, `spools` | what web roles accepted and shipped, and how far each is applied |
+//! | `restore` | a database that went back: what it has forgotten, until that is made up for |
+//! | `barrier_acts` | what an operator says to the barrier: a spool that is gone, an override |
 //! | `dead_letters` | what could not be read or applied |
 //! | `outbox` | hints on their way to the broker |
 //! | `purge`, `issue_retention` | deleting what the notices promise to delete |
@@ -29,6 +31,7 @@
 //! The checked statements are kept in `.sqlx`, so that a build needs no database; after a change of
 //! a statement or of a migration run `crates/store/prepare`.
 
+mod barrier_acts;
 mod catalogue;
 mod chunks;
 mod columns;
@@ -55,12 +58,14 @@ mod rate_grants;
 mod recovery;
 mod registrar;
 mod request_inbox;
+mod restore;
 mod sealed_person;
 mod silent_line;
 mod spools;
 mod sweeps;
 mod workers;
 
+pub use barrier_acts::{BarrierAct, BarrierActs};
 pub use catalogue::CatalogueReader;
 pub use chunks::{ChunkTable, OwnedChunk};
 pub use connect::Database;
@@ -86,12 +91,16 @@ pub use purge::{Purge, Purged};
 pub use rate_grants::{Answers, Ask, DailyCap, Lease, Pace, RateGrants};
 pub use recovery::MailSender;
 pub use registrar::{
-    Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, Known, Lane,
-    LedgerReader, Left, NewConsent, NewMail, NoticeRef, PendingSignUp, Place, RegistrarStore,
-    SubscriptionRow, Suppression, Turn, Undone, UnsubscribeRow, Wanted, Withdrawal,
+    Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, Erased, Known, Lane,
+    LedgerReader, Left, NewConsent, NewMail, NoticeRef, PendingSignUp, Place, RegistrarStore, SeenTick,
+    SubscriptionRow, SuppressedCode, Suppression, SuppressionLevel, Turn, Undone, UnsubscribeRow,
+    Wanted, Whose, Withdrawal,
 };
 pub use request_inbox::{InboxRow, RequestInbox};
+pub use restore::{
+    Joined, Obstacle, PastErasure, Present, Remembered, RestoreTable, SpoolMark,
+};
 pub use sealed_person::SealedPerson;
-pub use spools::SpoolTable;
+pub use spools::{SpoolStanding, SpoolTable};
 pub use sweeps::{Barrier, RecentStops};
 pub use workers::{Beat, WorkerPulse, WorkerTable};

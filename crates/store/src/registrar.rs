@@ -6,6 +6,7 @@
 //! their statements can wait for each other in a circle, and a turn may read everything it touches
 //! once, work in memory and write it back.
 
+mod erase;
 mod ledger;
 mod load;
 mod load_facts;
@@ -15,15 +16,18 @@ mod write;
 mod write_facts;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use domain::{SpoolId, Timestamp};
-use sqlx::{Postgres, Transaction};
+use domain::{LedgerEntry, SpoolId, Timestamp};
+use sqlx::{PgConnection, Postgres, Transaction};
 
+pub use erase::{Erased, Whose};
 pub use ledger::LedgerReader;
 pub use records::{
     Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, Known, Left,
-    NewConsent, NewMail, NoticeRef, PendingSignUp, SubscriptionRow, Suppression, Undone,
-    UnsubscribeRow, Wanted, Withdrawal,
+    NewConsent, NewMail, NoticeRef, PendingSignUp, SubscriptionRow, SuppressedCode, Suppression,
+    SuppressionLevel, Undone, UnsubscribeRow, Wanted, Withdrawal,
 };
 
 use crate::{Database, InboxRow, StoreError, columns};
@@ -34,12 +38,35 @@ const LONGEST: i32 = 64 * 1024 + 1;
 
 /// What a turn reads after it was given the turn must be what the one before committed, whatever a server
 /// is set to.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// The registrar's side of the inbox.
 #[derive(Debug, Clone)]
 pub struct RegistrarStore {
     database: Database,
+    seen: SeenTick,
+}
+
+/// The highest tick of the installation that a worker has seen. A database with a lower one went back, and
+/// nothing is applied to it before that is recorded. Copies share it.
+#[derive(Debug, Clone, Default)]
+pub struct SeenTick(Arc<AtomicU64>);
+
+impl SeenTick {
+    /// Before the worker has looked: no turn is given.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self(Arc::new(AtomicU64::new(u64::MAX)))
+    }
+
+    /// The database was seen with this tick.
+    pub fn set(&self, tick: u64) {
+        self.0.store(tick, Ordering::SeqCst);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 /// Where a request was accepted: the name under which it is applied exactly once, whichever way it
@@ -67,11 +94,18 @@ impl Database {
     pub fn registrar(&self) -> RegistrarStore {
         RegistrarStore {
             database: self.clone(),
+            seen: SeenTick::default(),
         }
     }
 }
 
 impl RegistrarStore {
+    /// The same, which gives no turn on a database that is older than what was seen.
+    #[must_use]
+    pub fn not_before(self, seen: SeenTick) -> Self {
+        Self { seen, ..self }
+    }
+
     /// Up to `limit` requests that wait in the inbox, stops first, each in the order of arrival.
     /// Nothing is locked: another registrar may be reading the same.
     ///
@@ -139,7 +173,8 @@ impl RegistrarStore {
     /// from a queue; the same place twice is one request. Dropping the turn undoes it.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where another turn took longer than 10 seconds.
+    /// [`StoreError::Conflict`] where another turn took longer than 10 seconds;
+    /// [`StoreError::WentBack`] where the database is older than the one that was seen.
     pub async fn take_turn(
         &self,
         places: impl IntoIterator<Item = Place>,
@@ -150,6 +185,7 @@ impl RegistrarStore {
         let head = sqlx::query_scalar!("SELECT seq FROM ledger_head FOR UPDATE")
             .fetch_one(&mut *tx)
             .await?;
+        refuse_older(&mut tx, &self.seen).await?;
         // Read after the turn was taken, so it sees all that earlier turns applied. A mark and the
         // rows below it change places in one statement: each request is in exactly one of them.
         let rows = sqlx::query!(
@@ -179,6 +215,35 @@ impl RegistrarStore {
             repeated,
         })
     }
+}
+
+/// The first entry after a restore says that there was one: no turn is given before.
+async fn refuse_older(tx: &mut PgConnection, seen: &SeenTick) -> Result<(), StoreError> {
+    let now = sqlx::query!(
+        "SELECT coalesce((SELECT tick FROM installation), 0) AS \"tick!\",
+                EXISTS (SELECT FROM restore WHERE ended_at IS NULL AND recorded_seq IS NULL)
+                    AS \"unrecorded!\""
+    )
+    .fetch_one(tx)
+    .await?;
+    let tick: u64 = columns::number(now.tick, "installation")?;
+    if now.unrecorded || tick < seen.get() {
+        return Err(StoreError::WentBack);
+    }
+    Ok(())
+}
+
+/// Appends entries that no request brought. The caller holds the turn's lock. Gives the last one's seq.
+pub(crate) async fn append_under_lock(
+    tx: &mut PgConnection,
+    entries: &[LedgerEntry],
+) -> Result<u64, StoreError> {
+    let head = sqlx::query_scalar!("SELECT seq FROM ledger_head FOR UPDATE")
+        .fetch_one(&mut *tx)
+        .await?;
+    let head = columns::number(head, "ledger_head")?;
+    ledger::append(tx, head, entries).await?;
+    Ok(head + entries.len() as u64)
 }
 
 /// A row of `request_inbox`.
@@ -240,6 +305,25 @@ impl Turn {
     #[must_use]
     pub fn ledger_head(&self) -> u64 {
         self.head
+    }
+
+    /// Marks an erasure from a worker's journal as applied again.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn erased_again(
+        &mut self,
+        event_id: domain::EventId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE restore_erasure SET applied_at = $2 WHERE event_id = $1",
+            event_id.as_bytes(),
+            columns::moment(now),
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
     }
 
     /// Reads everything that the batch may touch.

@@ -10,6 +10,25 @@ use crate::{Database, StoreError, columns};
 
 const TABLE: &str = "spool";
 
+/// A spool as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolStanding {
+    /// Which.
+    pub spool_id: SpoolId,
+    /// Whose; empty for one that was retired before this database knew it.
+    pub role: String,
+    /// Whether bulk waits for it.
+    pub holds_stops: bool,
+    /// When it last reported.
+    pub reported_at: Timestamp,
+    /// When the oldest request that is not applied was accepted.
+    pub oldest_waiting: Option<Timestamp>,
+    /// Every seq up to this one is applied.
+    pub applied_upto: u64,
+    /// Since when nobody waits for it.
+    pub retired_at: Option<Timestamp>,
+}
+
 /// The table of spools.
 #[derive(Debug, Clone)]
 pub struct SpoolTable {
@@ -93,6 +112,32 @@ impl SpoolTable {
         applied_upto
             .map(|upto| columns::number(upto, TABLE))
             .transpose()
+    }
+
+    /// All of them, those that are waited for first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn list(&self) -> Result<Vec<SpoolStanding>, StoreError> {
+        sqlx::query!(
+            "SELECT spool_id, role, holds_stops, moved_at, oldest_stop_at, applied_upto, retired_at
+             FROM spool ORDER BY retired_at NULLS FIRST, role, spool_id LIMIT 10000"
+        )
+        .fetch_all(&self.database.pool)
+        .await?
+        .into_iter()
+        .map(|row| {
+            Ok(SpoolStanding {
+                spool_id: columns::id(&row.spool_id, TABLE)?,
+                role: row.role,
+                holds_stops: row.holds_stops,
+                reported_at: Timestamp::from_date_time(row.moved_at),
+                oldest_waiting: row.oldest_stop_at.map(Timestamp::from_date_time),
+                applied_upto: columns::number(row.applied_upto, TABLE)?,
+                retired_at: row.retired_at.map(Timestamp::from_date_time),
+            })
+        })
+        .collect()
     }
 
     /// Moves `applied_upto` of every spool over the rows that are applied without a gap, and removes

@@ -23,7 +23,7 @@ const STOP_AGE: Duration = Duration::from_secs(5);
 pub enum Barrier {
     /// Every accepted stop is applied, or is so young that it cannot be promised yet.
     Open,
-    /// Why not, in a word for metrics: `silent_spool`, `waiting_stop` or `dead_letter`.
+    /// Why not, in a word for metrics: `silent_spool`, `waiting_stop`, `dead_letter` or `restored`.
     Closed(&'static str),
 }
 
@@ -50,15 +50,24 @@ impl DeliveryStore {
                     EXISTS (SELECT 1 FROM spool WHERE holds_stops AND retired_at IS NULL
                               AND moved_at NOT BETWEEN $1 AND $3) AS \"silent_role!\",
                     EXISTS (SELECT 1 FROM spool WHERE holds_stops AND retired_at IS NULL
-                              AND oldest_stop_at < $2) AS \"waiting_stop!\"",
+                              AND oldest_stop_at < $2) AS \"waiting_stop!\",
+                    EXISTS (SELECT 1 FROM restore WHERE ended_at IS NULL) AS \"restored!\",
+                    EXISTS (SELECT 1 FROM barrier_act
+                            WHERE until > $4 AND recorded_seq IS NOT NULL) AS \"overridden!\"",
             columns::moment(now.minus(ROLE_SILENCE)),
             columns::moment(now.minus(STOP_AGE)),
             // By a clock that is far ahead a role would go on reporting after its death.
             columns::moment(now.plus(ROLE_SILENCE)),
+            columns::moment(now),
         )
         .fetch_one(&self.database.pool)
         .await?;
-        Ok(if look.dead_stop {
+        Ok(if look.restored {
+            // No override: what would be sent is not known to be wanted by anybody.
+            Barrier::Closed("restored")
+        } else if look.overridden {
+            Barrier::Open
+        } else if look.dead_stop {
             Barrier::Closed("dead_letter")
         } else if look.silent_role {
             Barrier::Closed("silent_spool")

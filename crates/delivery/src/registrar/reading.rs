@@ -1,4 +1,4 @@
-//! Reads requests and opens the boxes of sign-ups. It computes and takes its time: it runs before the
+//! Reads requests and opens the boxes that bring an address. It computes and takes its time: it runs before the
 //! transaction and away from the async threads, on as many of them as there are processors.
 
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(super) struct Readable {
     pub(super) accepted_at: Timestamp,
     /// What was asked.
     pub(super) request: Request,
-    /// Of a sign-up: its address's codes.
+    /// Of a sign-up or an erasure: its address's codes.
     pub(super) codes: Option<Codes>,
 }
 
@@ -131,14 +131,17 @@ fn found(arrival: &Arrival, keys: &Keys) -> (Place, Found) {
 }
 
 fn event(spool_id: SpoolId, accepted: AcceptedRequest, keys: &Keys) -> Found {
-    let codes = match &accepted.request {
-        Request::SignUp(sign_up) => {
+    let boxed = match &accepted.request {
+        Request::SignUp(sign_up) => Some((&sign_up.sealed, Purpose::Subscriber)),
+        Request::LookUp(look_up) => Some((&look_up.sealed, Purpose::LookUp)),
+        Request::Erasure(erasure) => Some((&erasure.sealed, Purpose::LookUp)),
+        _ => None,
+    };
+    let codes = match boxed {
+        Some((sealed, purpose)) => {
             let box_id = BoxId::from(accepted.event_id);
             // The address lives for these few lines, and is wiped at their end.
-            match keys
-                .opener
-                .open(&sign_up.sealed, Purpose::Subscriber, box_id)
-            {
+            match keys.opener.open(sealed, purpose, box_id) {
                 Ok(address) => {
                     let codes = keys.address.codes(&address);
                     Some(Codes {
@@ -160,7 +163,7 @@ fn event(spool_id: SpoolId, accepted: AcceptedRequest, keys: &Keys) -> Found {
                 }
             }
         }
-        _ => None,
+        None => None,
     };
     Found::Readable(Box::new(Readable {
         spool_id,

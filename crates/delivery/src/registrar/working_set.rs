@@ -41,11 +41,11 @@ pub(super) fn wanted<'a>(events: impl IntoIterator<Item = &'a Readable>) -> Want
             Request::Confirm(confirm) => {
                 wanted.boxes.insert(confirm.box_id);
             }
-            Request::NotMe(not_me) => {
+            Request::NotMe(not_me) | Request::NeverEmail(not_me) => {
                 wanted.boxes.insert(not_me.box_id);
                 wanted.recorded.insert(event.event_id);
             }
-            Request::Unsubscribe(leave) => {
+            Request::Unsubscribe(leave) | Request::UnsubscribeAll(leave) => {
                 wanted.unsubscribes.insert(event.event_id);
                 wanted.subscriptions.insert(leave.subscription_id);
                 wanted.recorded.insert(event.event_id);
@@ -59,6 +59,9 @@ pub(super) fn wanted<'a>(events: impl IntoIterator<Item = &'a Readable>) -> Want
                 wanted.unsubscribes.insert(undo.unsubscribe);
                 wanted.recorded.insert(event.event_id);
             }
+            Request::LookUp(_) => {}
+            // It has a turn of its own.
+            Request::Erasure(_) => {}
         }
     }
     wanted
@@ -147,10 +150,14 @@ impl<'a> WorkingSet<'a> {
         match &event.request {
             Request::SignUp(sign_up) => return self.sign_up(event, sign_up),
             Request::Confirm(confirm) => self.confirm(event, *confirm),
-            Request::Unsubscribe(leave) => self.unsubscribe(event, *leave),
+            Request::Unsubscribe(leave) | Request::UnsubscribeAll(leave) => {
+                self.unsubscribe(event, *leave);
+            }
             Request::Undo(undo) => self.undo(event, *undo),
-            Request::NotMe(not_me) => self.not_me(event, *not_me),
+            Request::NotMe(not_me) | Request::NeverEmail(not_me) => self.not_me(event, *not_me),
+            Request::LookUp(_) => {}
             Request::Bounce(bounce) => self.bounce(event, *bounce),
+            Request::Erasure(_) => return Err(Inapplicable("it needs a turn of its own")),
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    AddressIndex, KeyId, KeyState, MailboxCode, NewsletterNumber, NoticeHash, SealedAddress,
+    AddressIndex, KeyId, KeyState, MailboxCode, Method, NewsletterNumber, NoticeHash, SealedAddress,
     SubscriptionId, SuppressionCode, Timestamp, TokenKey,
 };
 use sqlx::PgConnection;
@@ -90,19 +90,24 @@ async fn suppressed(
     now: Timestamp,
     known: &mut Known,
 ) -> Result<(), StoreError> {
+    const TABLE: &str = "suppression";
     let codes = list(wanted.codes.iter().map(|code| &code[..]));
-    let rows = sqlx::query_scalar!(
-        "SELECT code FROM suppression
+    let rows = sqlx::query!(
+        "SELECT code, set_at, reason = $3 AS \"erased!\" FROM suppression
          WHERE code = ANY($1) AND level IN (3, 4) AND (expires_at IS NULL OR expires_at > $2)",
         &codes,
         columns::moment(now),
+        i16::from(Method::Erasure.number()),
     )
     .fetch_all(tx)
     .await?;
-    for code in rows {
-        known
-            .suppressed
-            .insert(columns::bytes(&code, "suppression")?);
+    for row in rows {
+        let code = columns::bytes(&row.code, TABLE)?;
+        known.suppressed.insert(code);
+        if row.erased {
+            let at = Timestamp::from_date_time(row.set_at);
+            known.erased.insert(code, at);
+        }
     }
     Ok(())
 }

@@ -215,11 +215,56 @@ pub struct EarlyEvent {
     pub spool_id: SpoolId,
 }
 
-/// No confirmations to this mailbox (level 4).
+/// Whom a suppression is about: every spelling of a mailbox, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SuppressedCode {
+    /// This address.
+    Address(SuppressionCode),
+    /// Every address of this mailbox.
+    Mailbox(MailboxCode),
+}
+
+impl SuppressedCode {
+    pub(super) const fn bytes(&self) -> &[u8; 32] {
+        match self {
+            Self::Address(code) => code.as_bytes(),
+            Self::Mailbox(code) => code.as_bytes(),
+        }
+    }
+
+    pub(super) const fn kind(&self) -> i16 {
+        match self {
+            Self::Address(_) => 0,
+            Self::Mailbox(_) => 1,
+        }
+    }
+}
+
+/// What a suppression keeps away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SuppressionLevel {
+    /// Every mail.
+    NoMail,
+    /// Confirmations.
+    NoConfirmations,
+}
+
+impl SuppressionLevel {
+    pub(super) const fn number(self) -> i16 {
+        match self {
+            Self::NoMail => 3,
+            Self::NoConfirmations => 4,
+        }
+    }
+}
+
+/// Whom not to mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Suppression {
-    /// The mailbox.
-    pub code: MailboxCode,
+    /// Whom.
+    pub code: SuppressedCode,
+    /// What is kept away.
+    pub level: SuppressionLevel,
     /// Key generation of the code.
     pub generation: u16,
     /// Why.
@@ -228,8 +273,8 @@ pub struct Suppression {
     pub event_id: EventId,
     /// Since when.
     pub set_at: Timestamp,
-    /// Until when.
-    pub expires_at: Timestamp,
+    /// Until when; none for good.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A mail to write and send.
@@ -297,6 +342,8 @@ pub struct Known {
     pub identities: BTreeMap<(AddressIndex, NewsletterNumber), SubscriptionId>,
     /// Those of the wanted codes that get no confirmation (levels 3 and 4).
     pub suppressed: BTreeSet<[u8; 32]>,
+    /// Those that were erased, and when the last erasure was accepted: what is older never was.
+    pub erased: BTreeMap<[u8; 32], Timestamp>,
     /// Addresses that were told in the last day that they get the newsletter already.
     pub told: BTreeSet<AddressIndex>,
     /// Requests that the ledger has already.

@@ -131,31 +131,36 @@ async fn subscriptions(
 }
 
 async fn suppressions(tx: &mut PgConnection, changes: &Changes) -> Result<(), StoreError> {
-    const NO_CONFIRMATIONS: i16 = 4;
-    const MAILBOX: i16 = 1;
     let rows = &changes.suppressions;
     if rows.is_empty() {
         return Ok(());
     }
+    // The longest of several, and for good is longest; the latest says why.
     sqlx::query!(
         "INSERT INTO suppression (code, code_kind, code_generation, level, reason, event_id,
                                   set_at, expires_at)
-         SELECT DISTINCT ON (new.code) new.code, $7::smallint, new.generation, $8::smallint,
-                new.reason, new.event_id, new.set_at, new.expires_at
-         FROM unnest($1::bytea[], $2::smallint[], $3::smallint[], $4::bytea[], $5::timestamptz[],
-                     $6::timestamptz[])
-              AS new (code, generation, reason, event_id, set_at, expires_at)
-         ORDER BY new.code, new.expires_at DESC
+         SELECT DISTINCT ON (new.code, new.level) new.*
+         FROM unnest($1::bytea[], $2::smallint[], $3::smallint[], $4::smallint[], $5::smallint[],
+                     $6::bytea[], $7::timestamptz[], $8::timestamptz[])
+              AS new (code, code_kind, generation, level, reason, event_id, set_at, expires_at)
+         ORDER BY new.code, new.level, new.expires_at DESC NULLS FIRST, new.set_at DESC
          ON CONFLICT (code, level, coalesce(newsletter_id, 0)) DO UPDATE SET
-             expires_at = greatest(suppression.expires_at, EXCLUDED.expires_at)",
-        &column(rows, |row| row.code.as_bytes().to_vec()),
+             reason = CASE WHEN EXCLUDED.set_at >= suppression.set_at
+                           THEN EXCLUDED.reason ELSE suppression.reason END,
+             event_id = CASE WHEN EXCLUDED.set_at >= suppression.set_at
+                             THEN EXCLUDED.event_id ELSE suppression.event_id END,
+             set_at = greatest(suppression.set_at, EXCLUDED.set_at),
+             expires_at = CASE WHEN suppression.expires_at IS NOT NULL
+                                AND EXCLUDED.expires_at IS NOT NULL
+                               THEN greatest(suppression.expires_at, EXCLUDED.expires_at) END",
+        &column(rows, |row| row.code.bytes().to_vec()),
+        &column(rows, |row| row.code.kind()),
         &generations(rows, |row| row.generation)?,
+        &column(rows, |row| row.level.number()),
         &column(rows, |row| i16::from(row.reason.number())),
         &column(rows, |row| row.event_id.as_bytes().to_vec()),
         &column(rows, |row| columns::moment(row.set_at)),
-        &column(rows, |row| columns::moment(row.expires_at)),
-        MAILBOX,
-        NO_CONFIRMATIONS,
+        &column(rows, |row| opt_moment(row.expires_at)) as &[Option<OffsetDateTime>],
     )
     .execute(tx)
     .await?;

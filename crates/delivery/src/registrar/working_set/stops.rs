@@ -6,7 +6,10 @@ use domain::{
     Actor, BoxId, Effect, EventId, IssueNumber, LedgerEntry, Method, NotMe, SubscriptionId,
     Timestamp, TokenKey, Undo, Unsubscribe,
 };
-use store::{Codes, EarlyEvent, EarlyKind, Left, Suppression, Undone, UnsubscribeRow};
+use store::{
+    Codes, EarlyEvent, EarlyKind, Left, SuppressedCode, Suppression, SuppressionLevel, Undone,
+    UnsubscribeRow,
+};
 
 use super::{Readable, WorkingSet};
 
@@ -160,12 +163,13 @@ impl WorkingSet<'_> {
         if let Some(owner) = owner {
             self.suppressed.insert(*owner.mailbox.as_bytes());
             self.changes.suppressions.push(Suppression {
-                code: owner.mailbox,
+                code: SuppressedCode::Mailbox(owner.mailbox),
+                level: SuppressionLevel::NoConfirmations,
                 generation: owner.generation,
                 reason: Method::NotMe,
                 event_id,
                 set_at: at,
-                expires_at: at.plus(QUIET),
+                expires_at: Some(at.plus(QUIET)),
             });
         }
         news

@@ -1,0 +1,436 @@
+//! A database that went back in time, as one restored from a backup did: what it has forgotten, and how far
+//! that is made up for (`DESIGN.md` 2).
+//!
+//! A worker that remembers more than the database has joins the open restore, or opens one, and hands over
+//! what it remembers: how far each spool was applied, the erasures of its journal, its newest checkpoint.
+//! While a restore is open nothing is sent. It is recorded in the ledger before anything else is, and ends
+//! by itself once every spool of stops has reported and is applied as far as it was once, and every erasure
+//! is applied again.
+
+use std::time::Duration;
+
+use domain::{
+    Actor, Effect, EventId, IssueNumber, LedgerEntry, Method, Restored, SpoolId, SuppressionCode,
+    Timestamp, WorkerId,
+};
+
+use crate::registrar::{BEGIN, append_under_lock};
+use crate::{Database, StoreError, columns};
+
+const TABLE: &str = "restore";
+
+/// Workers beat every five seconds: by now each that lives has handed over what it remembers, so the entry
+/// names the newest checkpoint that any of them has.
+const RECORD_AFTER: Duration = Duration::from_secs(6);
+
+/// How far a spool of stops is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpoolMark {
+    /// Which.
+    pub spool_id: SpoolId,
+    /// Every seq up to this one is applied.
+    pub applied_upto: u64,
+}
+
+/// The database as a worker compares it with what it remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Present {
+    /// The installation's tick.
+    pub tick: u64,
+    /// The worker's own last heartbeat; 0 where the database does not know it.
+    pub heartbeat: u64,
+    /// The spools of stops that are waited for.
+    pub spools: Vec<SpoolMark>,
+    /// Whether a restore is open, and whether this worker has joined it.
+    pub restore: Option<Joined>,
+    /// Whether an operator's override of the barrier is in force.
+    pub overridden: bool,
+}
+
+/// Whether a worker has handed over what it remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joined {
+    /// It has.
+    Yes,
+    /// Not yet.
+    No,
+}
+
+/// An erasure, as a worker's journal keeps it: no address, only the code that keeps it from being mailed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PastErasure {
+    /// The request.
+    pub event_id: EventId,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// Whose.
+    pub code: SuppressionCode,
+    /// Key generation of the code.
+    pub generation: u16,
+    /// The spool that accepted it.
+    pub spool_id: SpoolId,
+}
+
+/// What a worker remembers of the database that was lost.
+#[derive(Debug, Clone)]
+pub struct Remembered {
+    /// How far each spool of stops was applied.
+    pub spools: Vec<SpoolMark>,
+    /// All erasures of its journal.
+    pub erasures: Vec<PastErasure>,
+    /// The newest checkpoint of its own file; 0 and h(0) where there is none.
+    pub checkpoint: Restored,
+}
+
+/// Why an open restore has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It is not in the ledger yet; that takes seconds.
+    NotRecorded,
+    /// So many erasures are to be applied again; that takes seconds.
+    Erasures(u64),
+    /// A spool has not come to where it was.
+    Spool {
+        /// Which.
+        spool_id: SpoolId,
+        /// Whose; empty where the database does not know it.
+        role: String,
+        /// How far it is applied now.
+        applied_upto: u64,
+        /// How far it was applied.
+        seen_upto: u64,
+        /// Whether its role has reported since the restore.
+        reported: bool,
+    },
+}
+
+/// The table of restores.
+#[derive(Debug, Clone)]
+pub struct RestoreTable {
+    database: Database,
+}
+
+impl Database {
+    /// For workers, and for whoever asks what is missing.
+    #[must_use]
+    pub fn restores(&self) -> RestoreTable {
+        RestoreTable {
+            database: self.clone(),
+        }
+    }
+}
+
+impl RestoreTable {
+    /// What a worker compares with its memory.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn present(&self, worker: WorkerId, now: Timestamp) -> Result<Present, StoreError> {
+        let row = sqlx::query!(
+            "SELECT i.tick, w.heartbeat AS \"heartbeat?\", r.id AS \"restore?\",
+                    j.restore_id AS \"joined?\",
+                    EXISTS (SELECT FROM barrier_act
+                            WHERE until > $2 AND recorded_seq IS NOT NULL) AS \"overridden!\"
+             FROM installation i
+             LEFT JOIN worker w ON w.worker_id = $1
+             LEFT JOIN restore r ON r.ended_at IS NULL
+             LEFT JOIN restore_witness j ON j.restore_id = r.id AND j.worker_id = $1",
+            worker.as_bytes(),
+            columns::moment(now),
+        )
+        .fetch_optional(&self.database.pool)
+        .await?;
+        // A database without an installation was never migrated by us: tests only.
+        let Some(row) = row else {
+            return Ok(Present::default());
+        };
+        let spools = sqlx::query!(
+            "SELECT spool_id, applied_upto FROM spool
+             WHERE holds_stops AND retired_at IS NULL ORDER BY spool_id"
+        )
+        .fetch_all(&self.database.pool)
+        .await?;
+        Ok(Present {
+            tick: columns::number(row.tick, TABLE)?,
+            heartbeat: columns::number(row.heartbeat.unwrap_or(0), TABLE)?,
+            spools: spools
+                .into_iter()
+                .map(|row| {
+                    Ok(SpoolMark {
+                        spool_id: columns::id(&row.spool_id, TABLE)?,
+                        applied_upto: columns::number(row.applied_upto, TABLE)?,
+                    })
+                })
+                .collect::<Result<_, StoreError>>()?,
+            restore: row.restore.map(|_| match row.joined {
+                Some(_) => Joined::Yes,
+                None => Joined::No,
+            }),
+            overridden: row.overridden,
+        })
+    }
+
+    /// Hands over what a worker remembers, in the open restore or in a new one. From its commit on nobody
+    /// sends.
+    ///
+    /// # Errors
+    /// Those of the database; doing it again is harmless.
+    pub async fn join(
+        &self,
+        worker: WorkerId,
+        remembered: &Remembered,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.database.pool.begin_with(BEGIN).await?;
+        // In the registrar's turn, so that none is under way that has not heard of it.
+        sqlx::query_scalar!("SELECT seq FROM ledger_head FOR UPDATE")
+            .fetch_one(&mut *tx)
+            .await?;
+        let open = sqlx::query_scalar!(
+            "WITH opened AS (
+                 INSERT INTO restore (detected_at)
+                 SELECT $1 WHERE NOT EXISTS (SELECT FROM restore WHERE ended_at IS NULL)
+                 RETURNING id
+             )
+             SELECT id AS \"id!\" FROM opened
+             UNION ALL SELECT id FROM restore WHERE ended_at IS NULL",
+            columns::moment(now),
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "INSERT INTO restore_witness (restore_id, worker_id, checkpoint_seq, checkpoint_h)
+             VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            open,
+            worker.as_bytes(),
+            columns::bigint(remembered.checkpoint.checkpoint_seq),
+            &remembered.checkpoint.checkpoint_h,
+        )
+        .execute(&mut *tx)
+        .await?;
+        let (ids, upto): (Vec<Vec<u8>>, Vec<i64>) = remembered
+            .spools
+            .iter()
+            .map(|mark| {
+                (
+                    mark.spool_id.as_bytes().to_vec(),
+                    columns::bigint(mark.applied_upto),
+                )
+            })
+            .unzip();
+        sqlx::query!(
+            "INSERT INTO restore_spool (restore_id, spool_id, seen_upto, counter)
+             SELECT $1, known.spool_id, max(known.upto), coalesce(max(s.counter), -1)
+             FROM (SELECT * FROM unnest($2::bytea[], $3::bigint[]) AS seen (spool_id, upto)
+                   UNION ALL
+                   SELECT spool_id, applied_upto FROM spool
+                   WHERE holds_stops AND retired_at IS NULL) AS known
+             LEFT JOIN spool s ON s.spool_id = known.spool_id
+             GROUP BY known.spool_id
+             ON CONFLICT (restore_id, spool_id) DO UPDATE
+                 SET seen_upto = greatest(restore_spool.seen_upto, EXCLUDED.seen_upto)",
+            open,
+            &ids,
+            &upto,
+        )
+        .execute(&mut *tx)
+        .await?;
+        hand_over_erasures(&mut tx, &remembered.erasures).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Records the open restore in the ledger, once every worker that lives has had the time to join.
+    /// Whether it did so now.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn record(&self, event_id: EventId, now: Timestamp) -> Result<bool, StoreError> {
+        let is_due = sqlx::query_scalar!(
+            "SELECT EXISTS (SELECT FROM restore WHERE ended_at IS NULL AND recorded_seq IS NULL
+                              AND detected_at <= $1) AS \"due!\"",
+            columns::moment(now.minus(RECORD_AFTER)),
+        )
+        .fetch_one(&self.database.pool)
+        .await?;
+        if !is_due {
+            return Ok(false);
+        }
+        let mut tx = self.database.pool.begin_with(BEGIN).await?;
+        sqlx::query_scalar!("SELECT seq FROM ledger_head FOR UPDATE")
+            .fetch_one(&mut *tx)
+            .await?;
+        let open = sqlx::query!(
+            "SELECT r.id, w.checkpoint_seq, w.checkpoint_h
+             FROM restore r JOIN restore_witness w ON w.restore_id = r.id
+             WHERE r.ended_at IS NULL AND r.recorded_seq IS NULL
+             ORDER BY w.checkpoint_seq DESC LIMIT 1"
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(open) = open else {
+            return Ok(false);
+        };
+        let entry = LedgerEntry {
+            event_id,
+            occurred_at: now,
+            recorded_at: now,
+            newsletter: None,
+            subscription_id: None,
+            issue: IssueNumber::NONE,
+            method: Method::Restore,
+            effect: Effect::None,
+            token: None,
+            actor: Actor::System,
+            staff_reference: None,
+            decision_id: None,
+            spool_id: None,
+            restored: Some(Restored {
+                checkpoint_seq: columns::number(open.checkpoint_seq, TABLE)?,
+                checkpoint_h: columns::bytes(&open.checkpoint_h, TABLE)?,
+            }),
+        };
+        let seq = append_under_lock(&mut tx, &[entry]).await?;
+        sqlx::query!(
+            "UPDATE restore SET recorded_seq = $2 WHERE id = $1",
+            open.id,
+            columns::bigint(seq),
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Erasures that are to be applied again, some of them.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn erasures_waiting(&self) -> Result<Vec<PastErasure>, StoreError> {
+        const TABLE: &str = "restore_erasure";
+        sqlx::query!(
+            "SELECT event_id, accepted_at, code, code_generation, spool_id FROM restore_erasure
+             WHERE applied_at IS NULL ORDER BY event_id LIMIT 100"
+        )
+        .fetch_all(&self.database.pool)
+        .await?
+        .into_iter()
+        .map(|row| {
+            Ok(PastErasure {
+                event_id: columns::id(&row.event_id, TABLE)?,
+                accepted_at: Timestamp::from_date_time(row.accepted_at),
+                code: SuppressionCode::new(columns::bytes(&row.code, TABLE)?),
+                generation: columns::number(row.code_generation, TABLE)?,
+                spool_id: columns::id(&row.spool_id, TABLE)?,
+            })
+        })
+        .collect()
+    }
+
+    /// Ends the open restore if all is made up for. Whether it did so now.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn end(&self, now: Timestamp) -> Result<bool, StoreError> {
+        if !self.obstacles().await?.is_empty() {
+            return Ok(false);
+        }
+        // An obstacle that came meanwhile came by a worker that joined, and that closes it anew.
+        let ended = sqlx::query!(
+            "UPDATE restore SET ended_at = $1
+             WHERE ended_at IS NULL AND recorded_seq IS NOT NULL
+               AND NOT EXISTS (SELECT FROM restore_erasure WHERE applied_at IS NULL)",
+            columns::moment(now),
+        )
+        .execute(&self.database.pool)
+        .await?;
+        Ok(ended.rows_affected() > 0)
+    }
+
+    /// What an open restore waits for; nothing where none is open.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn obstacles(&self) -> Result<Vec<Obstacle>, StoreError> {
+        let open = sqlx::query!(
+            "SELECT recorded_seq,
+                    (SELECT count(*) FROM restore_erasure WHERE applied_at IS NULL) AS \"erasures!\"
+             FROM restore WHERE ended_at IS NULL"
+        )
+        .fetch_optional(&self.database.pool)
+        .await?;
+        let Some(open) = open else {
+            return Ok(Vec::new());
+        };
+        let mut obstacles = Vec::new();
+        if open.recorded_seq.is_none() {
+            obstacles.push(Obstacle::NotRecorded);
+        }
+        if open.erasures > 0 {
+            let waiting = columns::number(open.erasures, "restore_erasure")?;
+            obstacles.push(Obstacle::Erasures(waiting));
+        }
+        // The first heartbeat brings a role the older mark, the second says what waits behind it.
+        let spools = sqlx::query!(
+            "SELECT seen.spool_id, seen.seen_upto, s.role AS \"role?\",
+                    coalesce(s.applied_upto, 0) AS \"applied_upto!\",
+                    coalesce(s.counter >= seen.counter + 2, false) AS \"reported!\"
+             FROM restore r JOIN restore_spool seen ON seen.restore_id = r.id
+             LEFT JOIN spool s ON s.spool_id = seen.spool_id
+             WHERE r.ended_at IS NULL AND s.retired_at IS NULL
+               AND NOT coalesce(s.counter >= seen.counter + 2
+                                AND s.applied_upto >= seen.seen_upto
+                                AND (s.oldest_stop_at IS NULL OR s.oldest_stop_at > r.detected_at),
+                                false)
+             ORDER BY seen.spool_id"
+        )
+        .fetch_all(&self.database.pool)
+        .await?;
+        for row in spools {
+            obstacles.push(Obstacle::Spool {
+                spool_id: columns::id(&row.spool_id, "restore_spool")?,
+                role: row.role.unwrap_or_default(),
+                applied_upto: columns::number(row.applied_upto, "spool")?,
+                seen_upto: columns::number(row.seen_upto, "restore_spool")?,
+                reported: row.reported,
+            });
+        }
+        Ok(obstacles)
+    }
+}
+
+/// Those of the erasures that this database does not have.
+async fn hand_over_erasures(
+    tx: &mut sqlx::PgConnection,
+    erasures: &[PastErasure],
+) -> Result<(), StoreError> {
+    if erasures.is_empty() {
+        return Ok(());
+    }
+    let bytes = |of: &dyn Fn(&PastErasure) -> Vec<u8>| -> Vec<Vec<u8>> {
+        erasures.iter().map(of).collect()
+    };
+    let times: Vec<_> = erasures
+        .iter()
+        .map(|one| columns::moment(one.accepted_at))
+        .collect();
+    let generations: Vec<i16> = erasures
+        .iter()
+        .map(|one| columns::number(one.generation, "restore_erasure"))
+        .collect::<Result<_, _>>()?;
+    sqlx::query!(
+        "INSERT INTO restore_erasure (event_id, accepted_at, code, code_generation, spool_id)
+         SELECT past.*
+         FROM unnest($1::bytea[], $2::timestamptz[], $3::bytea[], $4::smallint[], $5::bytea[])
+              AS past (event_id, accepted_at, code, code_generation, spool_id)
+         WHERE NOT EXISTS (SELECT FROM ledger_entry e WHERE e.event_id = past.event_id)
+         ON CONFLICT DO NOTHING",
+        &bytes(&|one| one.event_id.as_bytes().to_vec()),
+        &times,
+        &bytes(&|one| one.code.as_bytes().to_vec()),
+        &generations,
+        &bytes(&|one| one.spool_id.as_bytes().to_vec()),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
