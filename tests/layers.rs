@@ -17,9 +17,10 @@ const IMPORTS: &str = "
     address-seal: domain
     address-open: address-seal domain
     link-token: domain
+    ledger: domain
     issue-text: domain
     page-frame: domain
-    store: domain
+    store: domain ledger
     queue: domain
     spool: domain
     mail: domain issue-text
@@ -27,9 +28,9 @@ const IMPORTS: &str = "
     shipper: domain queue service-runtime spool store
     intake: address-seal domain link-token page-frame service-runtime shipper spool
     unsubscribe: domain link-token page-frame service-runtime shipper spool
-    delivery: address-open address-seal domain issue-text link-token mail queue service-runtime
-        spool store
-    letterbox: address-open address-seal delivery domain intake issue-text link-token mail
+    delivery: address-open address-seal domain issue-text ledger link-token mail queue
+        service-runtime spool store
+    letterbox: address-open address-seal delivery domain intake issue-text ledger link-token mail
         page-frame queue service-runtime shipper spool store unsubscribe
     end-to-end:
 ";
@@ -37,6 +38,7 @@ const IMPORTS: &str = "
 /// What a room must not reach, not even through others.
 const WALLS: &str = "
     domain: axum hmac lapin rustls sqlx tokio
+    ledger: axum lapin rustls sqlx tokio
     store: address-open address-seal lapin link-token
     queue: address-open address-seal link-token sqlx
     spool: lapin sqlx
