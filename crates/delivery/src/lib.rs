@@ -12,7 +12,8 @@
 //! | `sender/` | issues by many lanes around one desk, one-to-one mail by `mail_sender`, both through `attempt` |
 //! | `journal`, `replay` | what was on the wire when the process died, and what follows from it |
 //! | `lookout` | the newest stops and the barrier, from memory |
-//! | `heartbeat` | the sign of life without which nothing is sent |
+//! | `heartbeat`, `fence` | the sign of life, and that nothing is sent without it |
+//! | `boot_clock` | how old things are, also after a sleep of the machine |
 //! | `route/` | whether, how fast and on how many connections mail may go to the relay |
 //! | `sweeper` | doubts, deadlines, dead workers, finished issues |
 //! | `worker` | puts all of these together: recovery first, then the tasks |
@@ -25,7 +26,9 @@
 //! body, journal, dot, reply, journal. `sender/flusher` writes results of all lanes together, and with the
 //! last one of a chunk hands it back; when none is left the sweeper finishes the issue.
 
+mod boot_clock;
 mod connections;
+mod fence;
 mod heartbeat;
 mod hints;
 mod journal;
@@ -61,6 +64,7 @@ use service_runtime::Shutdown;
 use service_runtime::admin::Check;
 use store::Database;
 
+use crate::boot_clock::MachineClock;
 use crate::connections::Connections;
 use crate::registrar::Registrar;
 pub use crate::route::RouteLimits;
@@ -172,7 +176,15 @@ pub fn run(
         Arc::clone(&clock),
         Arc::clone(&entropy),
     );
-    let worker = worker::Worker::open(database, keys, transport, settings, clock, entropy)?;
+    let worker = worker::Worker::open(
+        database,
+        keys,
+        transport,
+        settings,
+        clock,
+        Arc::new(MachineClock),
+        entropy,
+    )?;
     let connections = broker.map(|broker| Connections::open(broker, lanes, shutdown));
     let links = connections.as_ref().map(Connections::links);
     let checks = readiness::checks(worker.lookout(), worker.fence(), links.unwrap_or_default());

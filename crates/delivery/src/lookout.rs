@@ -5,13 +5,15 @@
 //! view: bulk waits until the database answers (`reliability.md` 1.9).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::{Clock, IssueNumber, SubscriptionId};
 use service_runtime::Shutdown;
 use store::{Barrier, DeadLetters, DeliveryStore, StoreError};
 use tokio::time::Instant;
+
+use crate::boot_clock::{BootClock, Moment};
 
 /// A mail to somebody who left may still go out for so long (`reliability.md` 8.2, F31).
 const EVERY: Duration = Duration::from_millis(150);
@@ -27,24 +29,35 @@ const REMIND: Duration = Duration::from_mins(1);
 const COUNT: Duration = Duration::from_secs(5);
 
 /// What the last looks saw.
-#[derive(Debug, Default)]
-pub(crate) struct Lookout(Mutex<View>);
+#[derive(Debug)]
+pub(crate) struct Lookout {
+    clock: Arc<dyn BootClock>,
+    view: Mutex<View>,
+}
 
 #[derive(Debug, Default)]
 struct View {
-    looked_at: Option<Instant>,
+    looked_at: Option<Moment>,
     barrier: Option<Barrier>,
     seq: Option<u64>,
-    stops: HashMap<SubscriptionId, Instant>,
-    unnamed: Option<Instant>,
+    stops: HashMap<SubscriptionId, Moment>,
+    unnamed: Option<Moment>,
     issues: HashSet<IssueNumber>,
 }
 
 impl Lookout {
+    /// One that has not looked yet. What it saw before the machine slept is old.
+    pub(crate) fn new(clock: Arc<dyn BootClock>) -> Self {
+        Self {
+            clock,
+            view: Mutex::default(),
+        }
+    }
+
     /// Whether bulk may be sent, and if not, why.
-    pub(crate) fn bulk(&self, now: Instant) -> Barrier {
+    pub(crate) fn bulk(&self) -> Barrier {
         let view = self.view();
-        if !view.is_fresh(now) {
+        if !view.is_fresh(self.now()) {
             return Barrier::Closed("blind");
         }
         view.barrier.unwrap_or(Barrier::Closed("blind"))
@@ -52,14 +65,9 @@ impl Lookout {
 
     /// Whether a stop of this subscription, or one that names none, was seen after `since`, or may
     /// have been missed.
-    pub(crate) fn changed_since(
-        &self,
-        subscription: SubscriptionId,
-        since: Instant,
-        now: Instant,
-    ) -> bool {
+    pub(crate) fn changed_since(&self, subscription: SubscriptionId, since: Moment) -> bool {
         let view = self.view();
-        !view.is_fresh(now)
+        !view.is_fresh(self.now())
             || view.unnamed.is_some_and(|seen| seen >= since)
             || view
                 .stops
@@ -73,9 +81,14 @@ impl Lookout {
     }
 
     /// How long ago the database last answered; none before it first did.
-    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
+    pub(crate) fn age(&self) -> Option<Duration> {
         let looked_at = self.view().looked_at?;
-        Some(now.saturating_duration_since(looked_at))
+        Some(self.now().since(looked_at))
+    }
+
+    /// Now, by the clock that it goes by.
+    pub(crate) fn now(&self) -> Moment {
+        self.clock.now()
     }
 
     /// Looks until the process stops.
@@ -94,7 +107,7 @@ impl Lookout {
                 tracing::error!(%error, "the newest stops cannot be read: bulk waits");
             }
             signs.count(dead).await;
-            signs.show(self.bulk(Instant::now()), Instant::now());
+            signs.show(self.bulk(), Instant::now());
             crate::pause(EVERY, shutdown).await;
         }
     }
@@ -106,7 +119,7 @@ impl Lookout {
         clock: &dyn Clock,
     ) -> Result<(), StoreError> {
         // What commits after this moment may be missing from the answer.
-        let asked = Instant::now();
+        let asked = self.now();
         let barrier = store.barrier(clock.now()).await?;
         let issues = store.stopped_issues().await?.into_iter().collect();
         let mut seq = self.view().seq;
@@ -123,7 +136,7 @@ impl Lookout {
                 break;
             }
         }
-        let answered = Instant::now();
+        let answered = self.now();
         let mut view = self.view();
         view.barrier = Some(barrier);
         view.issues = issues;
@@ -134,25 +147,24 @@ impl Lookout {
         if unnamed {
             view.unnamed = Some(answered);
         }
-        view.stops.retain(|_, seen| seen.elapsed() < MEMORY);
+        view.stops.retain(|_, seen| answered.since(*seen) < MEMORY);
         view.looked_at = Some(asked);
         Ok(())
     }
 
     #[cfg(test)]
-    pub(crate) fn has_looked(&self, at: Instant) {
-        self.view().looked_at = Some(at);
+    pub(crate) fn has_looked(&self) {
+        self.view().looked_at = Some(self.now());
     }
 
     fn view(&self) -> MutexGuard<'_, View> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl View {
-    fn is_fresh(&self, now: Instant) -> bool {
-        self.looked_at
-            .is_some_and(|at| now.duration_since(at) < FRESH)
+    fn is_fresh(&self, now: Moment) -> bool {
+        self.looked_at.is_some_and(|at| now.since(at) < FRESH)
     }
 }
 
@@ -216,33 +228,34 @@ impl Signs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot_clock::SleptClock;
 
     #[test]
     fn a_stale_view_stops_bulk_and_trusts_nobody() {
-        let lookout = Lookout::default();
+        let clock = Arc::new(SleptClock::default());
+        let lookout = Lookout::new(clock.clone());
         let [left, stayed] = [1, 2].map(|byte| SubscriptionId::new([byte; 16]));
-        let start = Instant::now();
-        assert_eq!(lookout.bulk(start), Barrier::Closed("blind"));
+        let start = lookout.now();
+        assert_eq!(lookout.bulk(), Barrier::Closed("blind"));
         {
             let mut view = lookout.view();
             view.looked_at = Some(start);
             view.barrier = Some(Barrier::Open);
             view.stops.insert(left, start);
         }
-        assert_eq!(lookout.bulk(start), Barrier::Open);
-        assert!(lookout.changed_since(left, start, start));
-        assert!(!lookout.changed_since(stayed, start, start));
-        let after = start + Duration::from_millis(1);
-        assert!(
-            !lookout.changed_since(left, after, after),
-            "read again since then"
-        );
+        assert_eq!(lookout.bulk(), Barrier::Open);
+        assert!(lookout.changed_since(left, start));
+        assert!(!lookout.changed_since(stayed, start));
+        clock.sleep(Duration::from_millis(1));
+        let after = lookout.now();
+        assert!(!lookout.changed_since(left, after), "read again since then");
         lookout.view().unnamed = Some(after);
-        assert!(lookout.changed_since(stayed, start, after));
-        let late = start + FRESH;
-        assert_eq!(lookout.bulk(late), Barrier::Closed("blind"));
-        assert!(lookout.changed_since(stayed, late, late));
+        assert!(lookout.changed_since(stayed, start));
+        clock.sleep(FRESH);
+        assert_eq!(lookout.bulk(), Barrier::Closed("blind"), "after a sleep");
+        assert!(lookout.changed_since(stayed, lookout.now()));
     }
+
     #[test]
     fn who_has_to_look_at_dead_letters_is_reminded_every_minute() {
         let mut signs = Signs::default();

@@ -7,9 +7,8 @@ use std::time::Duration;
 use queue::Link;
 use service_runtime::admin::{Check, CheckResult};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use crate::heartbeat::Fence;
+use crate::fence::Fence;
 use crate::lookout::Lookout;
 
 /// The lookout asks the database several times a second.
@@ -22,8 +21,8 @@ pub(crate) fn checks(
     links: Vec<(&'static str, watch::Receiver<Link>)>,
 ) -> Vec<Check> {
     let mut checks = vec![
-        Check::new("database", move || database(&lookout, Instant::now())),
-        Check::new("heartbeat", move || fence.check(Instant::now())),
+        Check::new("database", move || database(&lookout)),
+        Check::new("heartbeat", move || fence.check()),
     ];
     if !links.is_empty() {
         checks.push(Check::new("broker", move || {
@@ -35,8 +34,8 @@ pub(crate) fn checks(
     checks
 }
 
-fn database(lookout: &Lookout, now: Instant) -> CheckResult {
-    match lookout.age(now) {
+fn database(lookout: &Lookout) -> CheckResult {
+    match lookout.age() {
         None => Err("it has not answered yet".to_owned()),
         Some(age) if age > SILENT => Err(format!("no answer for {} seconds", age.as_secs())),
         Some(_) => Ok(()),
@@ -59,20 +58,22 @@ fn broker(name: &str, link: Link) -> CheckResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot_clock::SleptClock;
 
     #[test]
     fn a_worker_is_ready_when_database_heart_and_broker_are() {
-        let start = Instant::now();
-        let lookout = Lookout::default();
-        assert!(database(&lookout, start).is_err(), "never looked");
-        lookout.has_looked(start);
-        assert_eq!(database(&lookout, start + SILENT), Ok(()));
-        assert!(database(&lookout, start + SILENT + Duration::from_secs(1)).is_err());
+        let clock = Arc::new(SleptClock::default());
+        let lookout = Lookout::new(clock.clone());
+        assert!(database(&lookout).is_err(), "never looked");
+        lookout.has_looked();
+        assert_eq!(database(&lookout), Ok(()));
+        clock.sleep(SILENT + Duration::from_secs(1));
+        assert!(database(&lookout).is_err());
 
-        let fence = Fence::default();
-        assert!(fence.check(start).is_err(), "no heartbeat");
-        fence.beat(start);
-        assert_eq!(fence.check(start), Ok(()));
+        let fence = Fence::new(clock);
+        assert!(fence.check().is_err(), "no heartbeat");
+        fence.beat(fence.now());
+        assert_eq!(fence.check(), Ok(()));
 
         assert_eq!(broker("bulk", Link::Up { generation: 7 }), Ok(()));
         let since = std::time::Instant::now();

@@ -9,8 +9,10 @@ use mail::Transport;
 use service_runtime::Shutdown;
 use store::{Database, StoreError};
 
+use crate::boot_clock::BootClock;
 use crate::connections::WorkQueues;
-use crate::heartbeat::{Fence, Heartbeat};
+use crate::fence::Fence;
+use crate::heartbeat::Heartbeat;
 use crate::hints::hints;
 use crate::journal::{Journal, Recovered};
 use crate::lookout::Lookout;
@@ -43,6 +45,7 @@ impl Worker {
         transport: Transport,
         settings: Settings,
         clock: Arc<dyn Clock>,
+        boot_clock: Arc<dyn BootClock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StartError> {
         let state_dir = StateDir::open(&settings.state_dir, entropy.as_ref())?;
@@ -79,8 +82,9 @@ impl Worker {
             clock,
             entropy,
             journal,
-            fence: Arc::new(Fence::default()),
-            lookout: Arc::new(Lookout::default()),
+            fence: Arc::new(Fence::new(Arc::clone(&boot_clock))),
+            lookout: Arc::new(Lookout::new(Arc::clone(&boot_clock))),
+            boot_clock,
             route: Arc::new(route),
             issue: Mutex::new(None),
             in_hand: Mutex::new(HashSet::new()),

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::Sender;
 use super::line::Line;
 use super::prepare::Ready;
+use crate::boot_clock::Moment;
 use crate::journal::Attempt;
 
 /// What a message that is being handed over may still take when the process is to stop.
@@ -55,7 +56,7 @@ pub(super) async fn send(
     sender: &Sender,
     line: &mut Line,
     ready: &Ready,
-    looked_at: Instant,
+    looked_at: Moment,
     shutdown: &Shutdown,
 ) -> Sent {
     loop {
@@ -79,7 +80,7 @@ async fn try_once(
     sender: &Sender,
     line: &mut Line,
     ready: &Ready,
-    looked_at: Instant,
+    looked_at: Moment,
     shutdown: &Shutdown,
 ) -> Tried {
     let Some(connection) = line.open(sender, ready.kind).await else {
@@ -137,17 +138,15 @@ async fn try_once(
 
 /// Whether `DATA`, and then the dot, may go out: asked from memory in the last moment before each,
 /// however long the relay took until then.
-fn may_go_on(sender: &Sender, ready: &Ready, looked_at: Instant) -> Result<(), Cut> {
-    if !sender.fence.may_send(Instant::now()) {
+fn may_go_on(sender: &Sender, ready: &Ready, looked_at: Moment) -> Result<(), Cut> {
+    if !sender.fence.may_send() {
         return Err(Cut::Fence);
     }
     if sender.clock.now() >= ready.deadline {
         return Err(Cut::Deadline);
     }
     if let Some(subscription) = ready.subscription
-        && sender
-            .lookout
-            .changed_since(subscription, looked_at, Instant::now())
+        && sender.lookout.changed_since(subscription, looked_at)
     {
         return Err(Cut::Stop);
     }
@@ -157,7 +156,7 @@ fn may_go_on(sender: &Sender, ready: &Ready, looked_at: Instant) -> Result<(), C
     if sender.lookout.is_stopped(key.issue) || !sender.route.issue_may_go(key.issue) {
         return Err(Cut::Stop);
     }
-    if sender.lookout.bulk(Instant::now()) != Barrier::Open {
+    if sender.lookout.bulk() != Barrier::Open {
         return Err(Cut::Barrier);
     }
     Ok(())

@@ -7,7 +7,6 @@ use std::time::Duration;
 use domain::{DeliveryState, IssueNumber, MailKind};
 use service_runtime::Shutdown;
 use store::{OwnedChunk, StoreError};
-use tokio::time::Instant;
 
 use super::desk::{Claimed, Desk};
 use super::settlement::{complain, count};
@@ -68,7 +67,7 @@ impl Claimer {
     }
 
     fn may_go(&self) -> bool {
-        self.sender.may_send_bulk(Instant::now()) && !self.shutdown.is_stopping()
+        self.sender.may_send_bulk() && !self.shutdown.is_stopping()
     }
 
     /// Nobody stays claimed while bulk may not go: it can be long.
@@ -112,7 +111,7 @@ impl Claimer {
             }
         };
         let asked = u16::try_from(room).unwrap_or(u16::MAX);
-        let looked_at = Instant::now();
+        let looked_at = self.sender.boot_clock.now();
         let now = self.sender.clock.now();
         let claim = match self.sender.deliveries.claim(chunk, asked, now).await {
             Ok(claim) => claim,

@@ -17,6 +17,7 @@ use super::IssueInHand;
 use super::prepare::Ready;
 use super::settlement::count;
 use super::window::Window;
+use crate::boot_clock::{BootClock, Moment};
 
 /// So many results are worth a statement, however large the window.
 const TOGETHER: usize = 256;
@@ -29,7 +30,7 @@ pub(super) struct Claimed {
     pub(super) issue: Arc<IssueInHand>,
     pub(super) row: ClaimedDelivery,
     /// When the reasons to mail them were read.
-    pub(super) looked_at: Instant,
+    pub(super) looked_at: Moment,
 }
 
 /// A recipient whose mail can go.
@@ -37,7 +38,7 @@ pub(super) struct Letter {
     pub(super) chunk: OwnedChunk,
     pub(super) key: DeliveryAttempt,
     pub(super) ready: Ready,
-    pub(super) looked_at: Instant,
+    pub(super) looked_at: Moment,
 }
 
 /// What the database has to be told.
@@ -237,7 +238,7 @@ impl Desk {
     // --- the lanes' side
 
     /// Waits for a letter.
-    pub(super) async fn next_letter(&self) -> Letter {
+    pub(super) async fn next_letter(&self, clock: &dyn BootClock) -> Letter {
         loop {
             let ready = self.ready.notified();
             tokio::pin!(ready);
@@ -245,8 +246,7 @@ impl Desk {
             {
                 let mut state = self.state();
                 if let Some(letter) = state.ready.pop_front() {
-                    let now = Instant::now();
-                    state.window.waited(letter.looked_at, now);
+                    state.window.waited(letter.looked_at, clock.now());
                     return letter;
                 }
             }

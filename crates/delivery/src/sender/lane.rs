@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use domain::{DeliveryState, MailKind};
 use service_runtime::Shutdown;
-use tokio::time::Instant;
 
 use super::attempt::{self, Cut, Sent};
 use super::desk::{Desk, Letter};
 use super::line::Line;
 use super::settlement::{complain, without_reply};
-use super::{AFTER_FAILURE, REASONS_LAST, Sender};
+use super::{AFTER_FAILURE, Sender};
 use crate::route::{LaneGuard, Permit};
 
 /// A lane without a letter looks after its connection this often.
@@ -41,7 +40,7 @@ impl Lane {
             while turn.may_stay() {
                 let letter = tokio::select! {
                     biased;
-                    letter = self.desk.next_letter() => Some(letter),
+                    letter = self.desk.next_letter(self.sender.boot_clock.as_ref()) => Some(letter),
                     () = self.shutdown.token().cancelled() => break,
                     () = tokio::time::sleep(IDLE) => None,
                 };
@@ -71,7 +70,7 @@ impl Lane {
     }
 
     async fn work(&mut self, mut letter: Letter) {
-        if self.shutdown.is_stopping() || !self.sender.may_send_bulk(Instant::now()) {
+        if self.shutdown.is_stopping() || !self.sender.may_send_bulk() {
             self.give_back_all(&letter);
             return;
         }
@@ -85,8 +84,9 @@ impl Lane {
             self.give_back_all(&letter);
             return;
         }
-        if self.reasons_are_old(&letter) {
-            let asked = Instant::now();
+        let subscription = letter.ready.subscription;
+        if self.sender.reasons_are_old(subscription, letter.looked_at) {
+            let asked = self.sender.boot_clock.now();
             let (key, now) = (letter.key, self.sender.clock.now());
             let (deliveries, worker) = (&self.sender.deliveries, self.sender.worker);
             match deliveries.still_wanted(worker, &key, now).await {
@@ -127,14 +127,5 @@ impl Lane {
     fn give_back_all(&self, letter: &Letter) {
         self.desk.give_back(letter);
         self.desk.give_back_unsent();
-    }
-
-    fn reasons_are_old(&self, letter: &Letter) -> bool {
-        let looked_at = letter.looked_at;
-        looked_at.elapsed() > REASONS_LAST
-            || letter.ready.subscription.is_some_and(|subscription| {
-                let lookout = &self.sender.lookout;
-                lookout.changed_since(subscription, looked_at, Instant::now())
-            })
     }
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use domain::{DeliveryState, MailKind};
 use service_runtime::Shutdown;
 use store::{AttemptResult, ClaimedMail, MailAttempt, MailResult, StoreError};
-use tokio::time::Instant;
 
 use super::attempt::{self, Cut, Sent};
 use super::line::Line;
 use super::prepare::{self, Ready, Unmailable};
 use super::settlement::{alarm, complain, count, insist, without_reply};
-use super::{AFTER_FAILURE, REASONS_LAST, Sender};
+use super::{AFTER_FAILURE, Sender};
+use crate::boot_clock::Moment;
 use crate::journal::Attempt;
 use crate::route::Permit;
 use crate::work_source::WorkSource;
@@ -55,7 +55,7 @@ impl MailSender {
                 crate::pause(WAIT, &self.shutdown).await;
                 continue;
             }
-            let looked_at = Instant::now();
+            let looked_at = self.sender.boot_clock.now();
             let (worker, now) = (self.sender.worker, self.sender.clock.now());
             match self.source.next_mails(worker, WINDOW, now).await {
                 Ok(claim) if claim.mails.is_empty() && claim.suppressed == 0 => {
@@ -80,8 +80,7 @@ impl MailSender {
     }
 
     fn may_go(&self) -> bool {
-        let now = Instant::now();
-        self.sender.may_send(MailKind::Confirmation, now) && !self.shutdown.is_stopping()
+        self.sender.may_send(MailKind::Confirmation) && !self.shutdown.is_stopping()
     }
 
     /// The answer to a claim was lost, or its mails cannot be made: nothing is in hand.
@@ -93,7 +92,7 @@ impl MailSender {
         .await;
     }
 
-    async fn work(&mut self, claimed: Vec<ClaimedMail>, looked_at: Instant) {
+    async fn work(&mut self, claimed: Vec<ClaimedMail>, looked_at: Moment) {
         let mut tray = Tray::default();
         match self.prepare(claimed, &mut tray).await {
             Ok(queue) => self.send_all(queue, looked_at, &mut tray).await,
@@ -159,7 +158,7 @@ impl MailSender {
     async fn send_all(
         &mut self,
         mut queue: VecDeque<Ready>,
-        mut looked_at: Instant,
+        mut looked_at: Moment,
         tray: &mut Tray,
     ) {
         while !queue.is_empty() {
@@ -173,8 +172,9 @@ impl MailSender {
             if turn.await != Permit::Go {
                 break;
             }
-            if self.reasons_are_old(&queue, looked_at) {
-                let asked = Instant::now();
+            let subscription = queue.front().and_then(|ready| ready.subscription);
+            if self.sender.reasons_are_old(subscription, looked_at) {
+                let asked = self.sender.boot_clock.now();
                 match self.last_look(&mut queue, tray).await {
                     Ok(()) => looked_at = asked,
                     Err(error) => {
@@ -213,17 +213,6 @@ impl MailSender {
             }
         }
         tray.released.extend(queue.iter().filter_map(key_of));
-    }
-
-    fn reasons_are_old(&self, queue: &VecDeque<Ready>, looked_at: Instant) -> bool {
-        looked_at.elapsed() > REASONS_LAST
-            || queue.front().is_some_and(|ready| {
-                ready.subscription.is_some_and(|subscription| {
-                    self.sender
-                        .lookout
-                        .changed_since(subscription, looked_at, Instant::now())
-                })
-            })
     }
 
     async fn last_look(

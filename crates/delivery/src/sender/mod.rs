@@ -36,7 +36,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::{Clock, Entropy, IssueNumber, MailKind, WorkerId};
+use domain::{Clock, Entropy, IssueNumber, MailKind, SubscriptionId, WorkerId};
 use mail::Transport;
 use store::{
     Barrier, CatalogueReader, ChunkTable, DeliveryStore, HoldReason, IssueDesk, MailStore,
@@ -45,7 +45,8 @@ use store::{
 use tokio::time::Instant;
 
 use crate::Keys;
-use crate::heartbeat::Fence;
+use crate::boot_clock::{BootClock, Moment};
+use crate::fence::Fence;
 use crate::journal::Journal;
 use crate::lookout::Lookout;
 use crate::route::Route;
@@ -75,6 +76,8 @@ pub(crate) struct Sender {
     pub(crate) window: u16,
     pub(crate) opens: Opens,
     pub(crate) clock: Arc<dyn Clock>,
+    /// How old a claim, a look and a heartbeat are.
+    pub(crate) boot_clock: Arc<dyn BootClock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) journal: Journal,
     pub(crate) fence: Arc<Fence>,
@@ -89,13 +92,20 @@ pub(crate) struct Sender {
 
 impl Sender {
     /// Whether mail of this kind may be sent at all: the heart beats, and the way to the relay is open.
-    fn may_send(&self, kind: MailKind, now: Instant) -> bool {
-        self.fence.may_send(now) && self.route.may_send(kind, now)
+    fn may_send(&self, kind: MailKind) -> bool {
+        self.fence.may_send() && self.route.may_send(kind, Instant::now())
     }
 
     /// Whether issues may be sent: that, and the barrier is open.
-    fn may_send_bulk(&self, now: Instant) -> bool {
-        self.may_send(MailKind::Issue, now) && self.lookout.bulk(now) == Barrier::Open
+    fn may_send_bulk(&self) -> bool {
+        self.may_send(MailKind::Issue) && self.lookout.bulk() == Barrier::Open
+    }
+
+    /// Whether reasons to mail somebody that were read then are to be read again: they are old, or the
+    /// person, or somebody without a name, left since.
+    fn reasons_are_old(&self, subscription: Option<SubscriptionId>, looked_at: Moment) -> bool {
+        self.boot_clock.now().since(looked_at) > REASONS_LAST
+            || subscription.is_some_and(|id| self.lookout.changed_since(id, looked_at))
     }
 
     /// Holds an issue whose mails cannot be made.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::boot_clock::Moment;
 
 /// A recipient who waited less than this leaves room for one more.
 const SOON: Duration = Duration::from_millis(250);
@@ -16,7 +16,7 @@ pub(super) struct Window {
     least: usize,
     most: usize,
     now: usize,
-    shrunk_at: Option<Instant>,
+    shrunk_at: Option<Moment>,
 }
 
 impl Window {
@@ -49,15 +49,11 @@ impl Window {
     }
 
     /// A recipient claimed at that moment goes out now.
-    pub(super) fn waited(&mut self, claimed_at: Instant, now: Instant) {
-        let wait = now.saturating_duration_since(claimed_at);
+    pub(super) fn waited(&mut self, claimed_at: Moment, now: Moment) {
+        let wait = now.since(claimed_at);
         if wait < SOON {
             self.now = self.most.min(self.now + 1);
-        } else if wait > LATE
-            && self
-                .shrunk_at
-                .is_none_or(|at| now.saturating_duration_since(at) > LATE)
-        {
+        } else if wait > LATE && self.shrunk_at.is_none_or(|at| now.since(at) > LATE) {
             self.now = self.least.max(self.now / 2);
             self.shrunk_at = Some(now);
         }
@@ -67,26 +63,27 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot_clock::{BootClock as _, MachineClock};
 
     #[test]
     fn it_grows_to_the_setting_while_mail_flows_and_shrinks_when_it_does_not() {
         let mut window = Window::new(10, 128);
-        let start = Instant::now();
+        let start = MachineClock.now();
         assert_eq!(window.room(0, 1000), 20);
         for _ in 0..500 {
-            window.waited(start, start + Duration::from_millis(5));
+            window.waited(start, start.plus(Duration::from_millis(5)));
         }
         assert_eq!(window.room(0, 1000), 128);
         assert_eq!(window.room(96, 1000), 32);
         assert_eq!(window.room(97, 1000), 0, "not worth a statement");
         assert_eq!(window.room(0, 1), 1);
         assert_eq!(window.room(1, 1), 0);
-        let mut now = start + Duration::from_secs(2);
+        let mut now = start.plus(Duration::from_secs(2));
         window.waited(start, now);
         window.waited(start, now);
         assert_eq!(window.room(0, 1000), 64, "once a second");
         for _ in 0..10 {
-            now += Duration::from_secs(2);
+            now = now.plus(Duration::from_secs(2));
             window.waited(start, now);
         }
         assert_eq!(window.room(0, 1000), 10, "one for each lane is left");

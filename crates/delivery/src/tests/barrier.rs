@@ -8,7 +8,8 @@ use sqlx::PgPool;
 use store::{Barrier, InDoubtPolicy};
 
 use super::house::{House, stop};
-use crate::heartbeat::{Fence, Heartbeat};
+use crate::fence::Fence;
+use crate::heartbeat::Heartbeat;
 use crate::state_dir::StateDir;
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
@@ -111,9 +112,9 @@ async fn a_database_that_went_back_locks_sending(pool: PgPool) {
         .await
         .unwrap();
     let may_send = async |boot| {
-        let fence = Fence::default();
+        let fence = Fence::new(house.boot_clock.clone());
         heart(boot).beat_once(&fence, &state_dir).await;
-        fence.may_send(tokio::time::Instant::now())
+        fence.may_send()
     };
     assert!(may_send(1).await);
     assert!(may_send(1).await);

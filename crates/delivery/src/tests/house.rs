@@ -21,6 +21,7 @@ use store::{Database, InboxRow, NewNewsletter};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
+use crate::boot_clock::SleptClock;
 use crate::lookout::Lookout;
 use crate::registrar::Registrar;
 use crate::worker::Worker;
@@ -40,6 +41,7 @@ pub(super) struct House {
     pub(super) pool: PgPool,
     pub(super) database: Database,
     pub(super) clock: Arc<ManualClock>,
+    pub(super) boot_clock: Arc<SleptClock>,
     pub(super) news: Newsletter,
     pub(super) bins: Newsletter,
     pub(super) folder: TempDir,
@@ -97,6 +99,7 @@ impl House {
             pool,
             database,
             clock,
+            boot_clock: Arc::default(),
             news,
             bins,
             folder: tempfile::tempdir().unwrap(),
@@ -280,6 +283,7 @@ impl House {
             transport,
             settings,
             self.clock.clone(),
+            self.boot_clock.clone(),
             self.entropy.clone(),
         )
         .unwrap()

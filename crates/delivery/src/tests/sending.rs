@@ -6,7 +6,6 @@ use domain::DeliveryState;
 use service_runtime::Shutdown;
 use sqlx::PgPool;
 use store::InDoubtPolicy;
-use tokio::time::Instant;
 
 use super::house::{House, run, stop};
 use super::relay::{Order, Relay, transport_to};
@@ -89,11 +88,11 @@ async fn who_leaves_while_the_issue_goes_out_gets_no_copy(pool: PgPool) {
         })
         .await;
     assert_eq!(house.states().await[..2], [1; 2]);
-    let before = Instant::now();
+    let before = lookout.now();
     let left = house.unsubscribe(1).await;
     house
         .until("the stop is seen", async || {
-            lookout.changed_since(left, before, Instant::now())
+            lookout.changed_since(left, before)
         })
         .await;
     relay.release();
@@ -117,11 +116,11 @@ async fn no_data_is_said_about_who_leaves_while_the_relay_thinks(pool: PgPool) {
     house
         .until("RCPT is out", async || relay.was_tried(&readers[0]))
         .await;
-    let before = Instant::now();
+    let before = lookout.now();
     let left = house.unsubscribe(0).await;
     house
         .until("the stop is seen", async || {
-            lookout.changed_since(left, before, Instant::now())
+            lookout.changed_since(left, before)
         })
         .await;
     relay.release();

@@ -44,6 +44,7 @@ async fn start(house: &House, signer: &DkimSigner, transport: Transport) -> Shut
         transport,
         settings,
         house.clock.clone(),
+        house.boot_clock.clone(),
         house.entropy.clone(),
     )
     .unwrap();

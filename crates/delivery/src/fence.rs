@@ -1,0 +1,105 @@
+//! Whether this worker may send at all: not without a fresh sign of life (`reliability.md` 1.7).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use service_runtime::admin::CheckResult;
+
+use crate::boot_clock::{BootClock, Moment};
+
+/// A worker whose last committed heartbeat is this old starts no mail and ends none: when it is twice as
+/// old others may call it dead, and decide on what it had in hand.
+const FENCE: Duration = Duration::from_secs(30);
+
+/// The fence.
+#[derive(Debug)]
+pub(crate) struct Fence {
+    clock: Arc<dyn BootClock>,
+    standing: Mutex<Standing>,
+}
+
+#[derive(Debug, Default)]
+struct Standing {
+    last_beat: Option<Moment>,
+    locked: bool,
+}
+
+impl Fence {
+    /// One that lets nothing through before the first heartbeat.
+    pub(crate) fn new(clock: Arc<dyn BootClock>) -> Self {
+        Self {
+            clock,
+            standing: Mutex::default(),
+        }
+    }
+
+    /// Whether a `MAIL FROM` may be started and a message ended.
+    pub(crate) fn may_send(&self) -> bool {
+        let age = self.age();
+        !self.standing().locked && age.is_some_and(|age| age < FENCE)
+    }
+
+    /// The same in words.
+    pub(crate) fn check(&self) -> CheckResult {
+        if self.standing().locked {
+            return Err("sending is locked: read the log".to_owned());
+        }
+        match self.age() {
+            None => Err("none was committed yet".to_owned()),
+            Some(age) if age >= FENCE => {
+                Err(format!("none was committed for {} seconds", age.as_secs()))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// A heartbeat, whose question was put at `asked`, is committed.
+    pub(crate) fn beat(&self, asked: Moment) {
+        self.standing().last_beat = Some(asked);
+    }
+
+    /// Nothing is sent any more, until somebody has looked and started the worker anew.
+    pub(crate) fn lock(&self) {
+        self.standing().locked = true;
+        metrics::counter!("letterbox_fence_trips_total").increment(1);
+    }
+
+    /// How old the last heartbeat is; none before the first.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        let last_beat = self.standing().last_beat?;
+        Some(self.now().since(last_beat))
+    }
+
+    /// Now, by the clock that it goes by.
+    pub(crate) fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot_clock::SleptClock;
+
+    #[test]
+    fn without_a_heartbeat_for_30_seconds_nothing_is_sent_also_after_a_sleep() {
+        let clock = Arc::new(SleptClock::default());
+        let fence = Fence::new(clock.clone());
+        assert!(!fence.may_send(), "no heartbeat yet");
+        assert!(fence.check().is_err());
+        fence.beat(fence.now());
+        clock.sleep(Duration::from_secs(25));
+        assert!(fence.may_send());
+        clock.sleep(Duration::from_secs(5));
+        assert!(!fence.may_send(), "the machine slept meanwhile");
+        assert!(fence.check().unwrap_err().contains("30 seconds"));
+        fence.beat(fence.now());
+        assert!(fence.may_send());
+        fence.lock();
+        assert!(!fence.may_send());
+    }
+}
