@@ -23,6 +23,7 @@ impl WorkingSet<'_> {
             staff_reference: None,
             decision_id: Some(bounce.decision_id),
             spool_id: Some(event.spool_id),
+            restored: None,
         };
         self.end(event, bounce.subscription_id, entry);
     }
