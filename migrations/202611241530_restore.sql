@@ -14,6 +14,7 @@ CREATE TABLE restore_witness (
     worker_id      bytea  NOT NULL,
     checkpoint_seq bigint NOT NULL CHECK (checkpoint_seq >= 0),
     checkpoint_h   bytea  NOT NULL CHECK (octet_length(checkpoint_h) = 32),
+    reasserted     boolean NOT NULL DEFAULT false,   -- what its journal proves to be sent stands here again
     PRIMARY KEY (restore_id, worker_id)
 );
 
@@ -108,7 +109,7 @@ BEGIN
 END $$;
 
 GRANT SELECT, INSERT, UPDATE (recorded_seq, ended_at) ON restore TO letterbox_deliver;
-GRANT SELECT, INSERT ON restore_witness TO letterbox_deliver;
+GRANT SELECT, INSERT, UPDATE (reasserted) ON restore_witness TO letterbox_deliver;
 GRANT SELECT, INSERT, UPDATE (seen_upto) ON restore_spool TO letterbox_deliver;
 GRANT SELECT, INSERT, UPDATE (applied_at) ON restore_erasure TO letterbox_deliver;
 GRANT SELECT, UPDATE (recorded_seq) ON barrier_act TO letterbox_deliver;

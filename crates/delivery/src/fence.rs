@@ -22,6 +22,7 @@ pub(crate) struct Fence {
 struct Standing {
     last_beat: Option<Moment>,
     locked: bool,
+    restoring: bool,
 }
 
 impl Fence {
@@ -36,13 +37,23 @@ impl Fence {
     /// Whether a `MAIL FROM` may be started and a message ended.
     pub(crate) fn may_send(&self) -> bool {
         let age = self.age();
-        !self.standing().locked && age.is_some_and(|age| age < FENCE)
+        let is_shut = {
+            let standing = self.standing();
+            standing.locked || standing.restoring
+        };
+        !is_shut && age.is_some_and(|age| age < FENCE)
     }
 
     /// The same in words.
     pub(crate) fn check(&self) -> CheckResult {
         if self.standing().locked {
             return Err("sending is locked: read the log".to_owned());
+        }
+        if self.standing().restoring {
+            return Err(
+                "the database went back in time: `letterbox status` says what it waits for"
+                    .to_owned(),
+            );
         }
         match self.age() {
             None => Err("none was committed yet".to_owned()),
@@ -62,6 +73,11 @@ impl Fence {
     pub(crate) fn lock(&self) {
         self.standing().locked = true;
         metrics::counter!("letterbox_fence_trips_total").increment(1);
+    }
+
+    /// Nothing is sent while the database is being made up for what it has forgotten.
+    pub(crate) fn hold(&self, restoring: bool) {
+        self.standing().restoring = restoring;
     }
 
     /// How old the last heartbeat is; none before the first.
@@ -98,6 +114,11 @@ mod tests {
         assert!(!fence.may_send(), "the machine slept meanwhile");
         assert!(fence.check().unwrap_err().contains("30 seconds"));
         fence.beat(fence.now());
+        assert!(fence.may_send());
+        fence.hold(true);
+        assert!(!fence.may_send());
+        assert!(fence.check().unwrap_err().contains("letterbox status"));
+        fence.hold(false);
         assert!(fence.may_send());
         fence.lock();
         assert!(!fence.may_send());

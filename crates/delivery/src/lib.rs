@@ -14,6 +14,7 @@
 //! | `lookout` | the newest stops and the barrier, from memory |
 //! | `heartbeat`, `fence` | the sign of life, and that nothing is sent without it |
 //! | `boot_clock` | how old things are, also after a sleep of the machine |
+//! | `restoration`, `memory`, `erasure_journal` | a database that went back: noticed, and made up for |
 //! | `route/` | whether, how fast and on how many connections mail may go to the relay |
 //! | `sweeper` | doubts, deadlines, dead workers, finished issues |
 //! | `worker` | puts all of these together: recovery first, then the tasks |
@@ -28,16 +29,19 @@
 
 mod boot_clock;
 mod connections;
+mod erasure_journal;
 mod fence;
 mod heartbeat;
 mod hints;
 mod journal;
 mod lookout;
+mod memory;
 mod planner;
 mod postponed;
 mod readiness;
 mod relay;
 mod replay;
+mod restoration;
 mod route;
 mod sender;
 mod state_dir;
@@ -109,7 +113,6 @@ pub struct Settings {
     pub opens_per_second: u32,
     /// What the relay may be sent, by all workers together.
     pub limits: RouteLimits,
-    /// Where bounces go: each mail has a return path of its own there (`b-…`). Without it, the
     /// newsletter's sender address.
     pub return_path_domain: Option<String>,
 }
@@ -170,21 +173,19 @@ pub fn run(
 ) -> Result<Vec<Check>, StartError> {
     let lanes = settings.connections.max(1);
     let keys = Arc::new(keys);
-    let registrar = Registrar::new(
-        database,
-        Arc::clone(&keys),
-        Arc::clone(&clock),
-        Arc::clone(&entropy),
-    );
     let worker = worker::Worker::open(
         database,
-        keys,
+        Arc::clone(&keys),
         transport,
         settings,
-        clock,
+        Arc::clone(&clock),
         Arc::new(MachineClock),
-        entropy,
+        Arc::clone(&entropy),
     )?;
+    let restoration = worker.restoration();
+    let registrar = Registrar::new(database, keys, clock, entropy)
+        .beside(restoration.seen(), restoration.journal());
+    restoration::describe_metrics();
     let connections = broker.map(|broker| Connections::open(broker, lanes, shutdown));
     let links = connections.as_ref().map(Connections::links);
     let checks = readiness::checks(worker.lookout(), worker.fence(), links.unwrap_or_default());

@@ -21,7 +21,14 @@ const FRESH: Duration = Duration::from_secs(2);
 /// A stop older than this was seen by every claim that is still in hand.
 const MEMORY: Duration = Duration::from_mins(15);
 /// The reasons of a closed barrier, for the metric.
-const REASONS: [&str; 4] = [DEAD_LETTER, "silent_spool", "waiting_stop", "blind"];
+const REASONS: [&str; 5] = [
+    DEAD_LETTER,
+    "silent_spool",
+    "waiting_stop",
+    RESTORED,
+    "blind",
+];
+const RESTORED: &str = "restored";
 const DEAD_LETTER: &str = "dead_letter";
 /// How often it is said that somebody has to look at dead letters.
 const REMIND: Duration = Duration::from_mins(1);
@@ -61,6 +68,11 @@ impl Lookout {
             return Barrier::Closed("blind");
         }
         view.barrier.unwrap_or(Barrier::Closed("blind"))
+    }
+
+    /// Whether the database went back and is not made up for: no mail of any kind may be sent.
+    pub(crate) fn is_restoring(&self) -> bool {
+        self.view().barrier == Some(Barrier::Closed(RESTORED))
     }
 
     /// Whether a stop of this subscription, or one that names none, was seen after `since`, or may

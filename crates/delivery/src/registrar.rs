@@ -6,6 +6,7 @@
 //! | `arrival`, `reading` | a request as it came; decoded, a sign-up's box opened for its codes |
 //! | `turn` | one batch in one transaction |
 //! | `working_set` | a batch in memory; `sign_ups`, `stops` and `mails` beneath it are its rules |
+//! | `erasures` | an erasure, in a turn of its own |
 //! | `subject` | one subscription: its facts, its state, its row |
 //! | `settling` | what the broker is told afterwards |
 //! | `upkeep` | marks and deletion, beside the batches |
@@ -20,6 +21,7 @@
 //! then is the broker told; if it never hears it, the requests come again and are held out.
 
 mod arrival;
+mod erasures;
 mod feed;
 mod reading;
 mod settling;
@@ -34,7 +36,10 @@ use std::time::Duration;
 use domain::{Clock, Entropy};
 use queue::{Broker, Consumer, Link, Publisher, Queue};
 use service_runtime::Shutdown;
-use store::{Database, Lane, Purge, Purged, RegistrarStore, SpoolTable, StoreError};
+use store::{
+    BarrierActs, Database, Lane, Purge, Purged, RegistrarStore, RestoreTable, SeenTick, SpoolTable,
+    StoreError,
+};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -43,6 +48,7 @@ use self::feed::{InboxFeed, QueueFeed, Ready, Receipt};
 use self::settling::settling;
 use self::upkeep::Upkeep;
 use crate::Keys;
+use crate::erasure_journal::ErasureJournal;
 
 /// At most this many requests in one transaction.
 const BATCH: u16 = 500;
@@ -64,7 +70,10 @@ const PAUSES: std::ops::RangeInclusive<Duration> =
 pub struct Registrar {
     store: RegistrarStore,
     spools: SpoolTable,
+    restores: RestoreTable,
+    acts: BarrierActs,
     purge: Purge,
+    journal: Option<Arc<ErasureJournal>>,
     keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -127,10 +136,23 @@ impl Registrar {
         Self {
             store: database.registrar(),
             spools: database.spools(),
+            restores: database.restores(),
+            acts: database.barrier_acts(),
             purge: database.purge(),
+            journal: None,
             keys,
             clock,
             entropy,
+        }
+    }
+
+    /// The same beside a worker that watches for a database that went back: nothing is applied to one
+    /// before that is recorded, and erasures go into the worker's journal.
+    pub(crate) fn beside(self, seen: SeenTick, journal: Arc<ErasureJournal>) -> Self {
+        Self {
+            store: self.store.not_before(seen),
+            journal: Some(journal),
+            ..self
         }
     }
 
@@ -216,9 +238,7 @@ impl Registrar {
 
     fn upkeep(&self) -> Upkeep {
         Upkeep {
-            spools: self.spools.clone(),
-            purge: self.purge.clone(),
-            clock: Arc::clone(&self.clock),
+            registrar: self.clone(),
         }
     }
 

@@ -1,5 +1,5 @@
-//! The folder that makes a worker the same one after a restart: its id, its lock, and the highest
-//! tick of the database that it has seen.
+//! The folder that makes a worker the same one after a restart: its id, its lock, and whether the machine
+//! restarted since.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -62,6 +62,11 @@ impl StateDir {
         self.worker
     }
 
+    /// The folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where the journal is.
     pub(crate) fn journal(&self) -> PathBuf {
         self.path.join("journal")
@@ -80,23 +85,6 @@ impl StateDir {
             return Ok(());
         }
         fs::write(self.path.join("machine-boot"), machine_boot())
-    }
-
-    /// The highest tick seen in the database.
-    pub(crate) fn tick(&self) -> u64 {
-        fs::read_to_string(self.path.join("tick"))
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .unwrap_or(0)
-    }
-
-    /// Remembers a tick, also if the machine loses its power now.
-    pub(crate) fn remember_tick(&self, tick: u64) -> io::Result<()> {
-        let next = self.path.join("tick.next");
-        let mut file = File::create(&next)?;
-        file.write_all(format!("{tick}\n").as_bytes())?;
-        file.sync_data()?;
-        fs::rename(next, self.path.join("tick"))
     }
 }
 
@@ -144,12 +132,9 @@ mod tests {
         let entropy = CountingEntropy::default();
         let first = StateDir::open(folder.path(), &entropy).unwrap();
         let worker = first.worker();
-        assert_eq!(first.tick(), 0);
-        first.remember_tick(41).unwrap();
         drop(first);
         let second = StateDir::open(folder.path(), &entropy).unwrap();
         assert_eq!(second.worker(), worker);
-        assert_eq!(second.tick(), 41);
         assert!(second.same_machine_boot());
     }
 

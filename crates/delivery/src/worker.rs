@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::{Clock, Entropy};
+use domain::{Clock, Entropy, Restored};
 use mail::Transport;
 use service_runtime::Shutdown;
 use store::{Database, StoreError};
 
 use crate::boot_clock::BootClock;
+use crate::bounces::{self, Bounces};
 use crate::connections::WorkQueues;
 use crate::fence::Fence;
 use crate::heartbeat::Heartbeat;
@@ -18,6 +19,7 @@ use crate::journal::{Journal, Recovered};
 use crate::lookout::Lookout;
 use crate::relay::Relay;
 use crate::replay::Replay;
+use crate::restoration::Restoration;
 use crate::route::Route;
 use crate::sender::mail_sender::MailSender;
 use crate::sender::{Opens, Sender, bulk};
@@ -32,7 +34,8 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 pub(crate) struct Worker {
     database: Database,
     sender: Arc<Sender>,
-    state_dir: Arc<StateDir>,
+    state_dir: StateDir,
+    restoration: Arc<Restoration>,
     found: Recovered,
     boot_id: [u8; 16],
     connections: usize,
@@ -58,6 +61,21 @@ impl Worker {
                 "the journal is damaged: what it does not tell is in doubt"
             );
         }
+        let restoration = Restoration::open(
+            database,
+            state_dir.worker(),
+            state_dir.path(),
+            Arc::new(|| Restored {
+                checkpoint_seq: 0,
+                checkpoint_h: [0; 32],
+            }),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        )
+        .map_err(|source| StartError::StateDir {
+            path: state_dir.path().to_owned(),
+            source,
+        })?;
         let boot_id = entropy.sixteen();
         let route = Route::new(
             settings.limits,
@@ -92,7 +110,8 @@ impl Worker {
         Ok(Self {
             database: database.clone(),
             sender: Arc::new(sender),
-            state_dir: Arc::new(state_dir),
+            state_dir,
+            restoration: Arc::new(restoration),
             found,
             boot_id,
             connections: settings.connections.max(1),
@@ -102,7 +121,7 @@ impl Worker {
     /// Recovers as soon as the database answers, then starts the tasks.
     pub(crate) async fn start(self, queues: Option<WorkQueues>, shutdown: &Shutdown) {
         loop {
-            match self.recover().await {
+            match self.look_and_recover().await {
                 Ok(()) => break,
                 Err(error) if error.is_temporary() => {}
                 Err(error) => tracing::error!(%error, "the worker cannot recover: trying again"),
@@ -113,6 +132,12 @@ impl Worker {
             crate::pause(AFTER_FAILURE, shutdown).await;
         }
         self.spawn(queues, shutdown);
+    }
+
+    /// First whether the database is the one that we know: everything else may change that.
+    async fn look_and_recover(&self) -> Result<(), StoreError> {
+        self.restoration.look().await?;
+        self.recover().await
     }
 
     /// Says who we are, and settles what the last boot left.
@@ -156,6 +181,20 @@ impl Worker {
         Arc::clone(&self.sender.lookout)
     }
 
+    /// This boot's heart.
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
+        Heartbeat {
+            workers: self.database.workers(),
+            sender: Arc::clone(&self.sender),
+            restoration: Arc::clone(&self.restoration),
+            boot_id: self.boot_id,
+        }
+    }
+
+    pub(crate) fn restoration(&self) -> Arc<Restoration> {
+        Arc::clone(&self.restoration)
+    }
+
     pub(crate) fn fence(&self) -> Arc<Fence> {
         Arc::clone(&self.sender.fence)
     }
@@ -170,16 +209,15 @@ impl Worker {
         ] {
             metrics::counter!(alarm).increment(0);
         }
+        bounces::describe();
+        let heartbeat = self.heartbeat();
         let sender = self.sender;
-        let heartbeat = Heartbeat {
-            workers: self.database.workers(),
-            worker: sender.worker,
-            boot_id: self.boot_id,
-        };
-        let (task, fence) = (shutdown.clone(), Arc::clone(&sender.fence));
+        let task = shutdown.clone();
+        // The lock on the folder lasts as long as the heart beats.
         let state_dir = self.state_dir;
         shutdown.spawn("heartbeat", async move {
-            heartbeat.run(&fence, &state_dir, &task).await;
+            heartbeat.run(&task).await;
+            drop(state_dir);
         });
         let (task, route) = (shutdown.clone(), Arc::clone(&sender.route));
         shutdown.spawn("route", async move { route.run(&task).await });
@@ -202,6 +240,12 @@ impl Worker {
             fan_out: self.database.fan_out(),
             upkeep: self.database.issue_upkeep(),
             workers: self.database.workers(),
+            bounces: Bounces {
+                table: self.database.bounces(),
+                worker: sender.worker,
+                clock: Arc::clone(&sender.clock),
+                entropy: Arc::clone(&sender.entropy),
+            },
         };
         let task = shutdown.clone();
         shutdown.spawn("sweeper", async move { sweeper.run(&task).await });

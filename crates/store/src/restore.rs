@@ -23,6 +23,9 @@ const TABLE: &str = "restore";
 /// names the newest checkpoint that any of them has.
 const RECORD_AFTER: Duration = Duration::from_secs(6);
 
+/// So long a worker is waited for that joined and then said no more: it is taken for dead.
+const JOURNALS: Duration = Duration::from_mins(1);
+
 /// How far a spool of stops is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpoolMark {
@@ -39,7 +42,7 @@ pub struct Present {
     pub tick: u64,
     /// The worker's own last heartbeat; 0 where the database does not know it.
     pub heartbeat: u64,
-    /// The spools of stops that are waited for.
+    /// The spools of stops, those that are retired too.
     pub spools: Vec<SpoolMark>,
     /// Whether a restore is open, and whether this worker has joined it.
     pub restore: Option<Joined>,
@@ -50,8 +53,11 @@ pub struct Present {
 /// Whether a worker has handed over what it remembers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Joined {
-    /// It has.
-    Yes,
+    /// It has, and what its journal proves to be sent stands in the database again, or not yet.
+    Yes {
+        /// Whether it does.
+        reasserted: bool,
+    },
     /// Not yet.
     No,
 }
@@ -89,6 +95,9 @@ pub enum Obstacle {
     NotRecorded,
     /// So many erasures are to be applied again; that takes seconds.
     Erasures(u64),
+    /// So many workers have joined and have not yet said what their journals prove to be sent. One that
+    /// does not come to it is waited for a minute.
+    Journals(u64),
     /// A spool has not come to where it was.
     Spool {
         /// Which.
@@ -128,7 +137,7 @@ impl RestoreTable {
     pub async fn present(&self, worker: WorkerId, now: Timestamp) -> Result<Present, StoreError> {
         let row = sqlx::query!(
             "SELECT i.tick, w.heartbeat AS \"heartbeat?\", r.id AS \"restore?\",
-                    j.restore_id AS \"joined?\",
+                    j.reasserted AS \"reasserted?\",
                     EXISTS (SELECT FROM barrier_act
                             WHERE until > $2 AND recorded_seq IS NOT NULL) AS \"overridden!\"
              FROM installation i
@@ -145,8 +154,7 @@ impl RestoreTable {
             return Ok(Present::default());
         };
         let spools = sqlx::query!(
-            "SELECT spool_id, applied_upto FROM spool
-             WHERE holds_stops AND retired_at IS NULL ORDER BY spool_id"
+            "SELECT spool_id, applied_upto FROM spool WHERE holds_stops ORDER BY spool_id"
         )
         .fetch_all(&self.database.pool)
         .await?;
@@ -162,8 +170,8 @@ impl RestoreTable {
                     })
                 })
                 .collect::<Result<_, StoreError>>()?,
-            restore: row.restore.map(|_| match row.joined {
-                Some(_) => Joined::Yes,
+            restore: row.restore.map(|_| match row.reasserted {
+                Some(reasserted) => Joined::Yes { reasserted },
                 None => Joined::No,
             }),
             overridden: row.overridden,
@@ -239,6 +247,21 @@ impl RestoreTable {
         Ok(tx.commit().await?)
     }
 
+    /// What this worker's journal proves to be sent stands in the database again.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn reasserted(&self, worker: WorkerId) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE restore_witness w SET reasserted = true FROM restore r
+             WHERE r.id = w.restore_id AND r.ended_at IS NULL AND w.worker_id = $1",
+            worker.as_bytes(),
+        )
+        .execute(&self.database.pool)
+        .await?;
+        Ok(())
+    }
+
     /// Records the open restore in the ledger, once every worker that lives has had the time to join.
     /// Whether it did so now.
     ///
@@ -301,6 +324,39 @@ impl RestoreTable {
         Ok(true)
     }
 
+    /// Erasures after this entry of the ledger, for the journals of all workers, each with its entry's
+    /// seq; some of them.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn erasures_after(&self, seq: u64) -> Result<Vec<(u64, PastErasure)>, StoreError> {
+        const TABLE: &str = "ledger_entry";
+        sqlx::query!(
+            "SELECT e.seq, e.event_id, e.occurred_ms, e.spool_id AS \"spool_id!\", x.code,
+                    x.code_generation
+             FROM ledger_entry e
+             JOIN suppression x ON x.event_id = e.event_id AND x.level = 3 AND x.code_kind = 0
+             WHERE e.seq > $1 AND e.method = $2 AND e.spool_id IS NOT NULL
+             ORDER BY e.seq LIMIT 500",
+            columns::bigint(seq),
+            i16::from(Method::Erasure.number()),
+        )
+        .fetch_all(&self.database.pool)
+        .await?
+        .into_iter()
+        .map(|row| {
+            let past = PastErasure {
+                event_id: columns::id(&row.event_id, TABLE)?,
+                accepted_at: Timestamp::from_millis(columns::number(row.occurred_ms, TABLE)?),
+                code: SuppressionCode::new(columns::bytes(&row.code, TABLE)?),
+                generation: columns::number(row.code_generation, TABLE)?,
+                spool_id: columns::id(&row.spool_id, TABLE)?,
+            };
+            Ok((columns::number(row.seq, TABLE)?, past))
+        })
+        .collect()
+    }
+
     /// Erasures that are to be applied again, some of them.
     ///
     /// # Errors
@@ -331,7 +387,7 @@ impl RestoreTable {
     /// # Errors
     /// Those of the database.
     pub async fn end(&self, now: Timestamp) -> Result<bool, StoreError> {
-        if !self.obstacles().await?.is_empty() {
+        if !self.obstacles(now).await?.is_empty() {
             return Ok(false);
         }
         // An obstacle that came meanwhile came by a worker that joined, and that closes it anew.
@@ -350,11 +406,15 @@ impl RestoreTable {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn obstacles(&self) -> Result<Vec<Obstacle>, StoreError> {
+    pub async fn obstacles(&self, now: Timestamp) -> Result<Vec<Obstacle>, StoreError> {
         let open = sqlx::query!(
             "SELECT recorded_seq,
-                    (SELECT count(*) FROM restore_erasure WHERE applied_at IS NULL) AS \"erasures!\"
-             FROM restore WHERE ended_at IS NULL"
+                    (SELECT count(*) FROM restore_erasure WHERE applied_at IS NULL) AS \"erasures!\",
+                    (SELECT count(*) FROM restore_witness w
+                     WHERE w.restore_id = r.id AND NOT w.reasserted AND r.detected_at > $1)
+                        AS \"journals!\"
+             FROM restore r WHERE ended_at IS NULL",
+            columns::moment(now.minus(JOURNALS)),
         )
         .fetch_optional(&self.database.pool)
         .await?;
@@ -368,6 +428,10 @@ impl RestoreTable {
         if open.erasures > 0 {
             let waiting = columns::number(open.erasures, "restore_erasure")?;
             obstacles.push(Obstacle::Erasures(waiting));
+        }
+        if open.journals > 0 {
+            let waiting = columns::number(open.journals, "restore_witness")?;
+            obstacles.push(Obstacle::Journals(waiting));
         }
         // The first heartbeat brings a role the older mark, the second says what waits behind it.
         let spools = sqlx::query!(

@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use domain::Timestamp;
+use domain::{Request, Timestamp};
 use store::{Changes, Dead, Place, StoreError};
 
 use super::Registrar;
@@ -39,7 +39,18 @@ impl Registrar {
     /// cannot be applied is set aside and holds up no other.
     pub(super) async fn apply(&self, readings: &[Reading]) -> Result<Applied, StoreError> {
         let started = Instant::now();
-        let applied = self.apply_part(&one_each(readings)).await?;
+        let (erasures, others): (Vec<&Reading>, Vec<&Reading>) = one_each(readings)
+            .into_iter()
+            .partition(|one| is_erasure(one));
+        let mut applied = Applied::default();
+        if !others.is_empty() {
+            applied = self.apply_part(&others).await?;
+        }
+        for reading in erasures {
+            if let Found::Readable(event) = &reading.found {
+                applied = applied.and(self.erase(reading, event).await?);
+            }
+        }
         metrics::histogram!("letterbox_registrar_batch_seconds")
             .record(started.elapsed().as_secs_f64());
         Ok(applied)
@@ -64,7 +75,7 @@ impl Registrar {
     }
 
     /// One transaction over these requests. With a reason, none is applied and all are set aside.
-    async fn turn(
+    pub(super) async fn turn(
         &self,
         readings: &[&Reading],
         set_aside: Option<&'static str>,
@@ -110,6 +121,10 @@ impl Registrar {
         count(&outcome.kinds, &changes);
         Ok(applied)
     }
+}
+
+fn is_erasure(reading: &Reading) -> bool {
+    matches!(&reading.found, Found::Readable(event) if matches!(event.request, Request::Erasure(_)))
 }
 
 /// One reading a place, in the order of arrival. A queue may bring a request twice, and a broken copy
@@ -184,7 +199,7 @@ impl Outcome {
 }
 
 /// After the commit, so that what was rolled back is not counted.
-fn count(kinds: &BTreeMap<&'static str, u64>, changes: &Changes) {
+pub(super) fn count(kinds: &BTreeMap<&'static str, u64>, changes: &Changes) {
     for (kind, number) in kinds {
         metrics::counter!("letterbox_requests_applied_total", "kind" => *kind).increment(*number);
     }

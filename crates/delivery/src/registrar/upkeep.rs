@@ -1,14 +1,14 @@
-//! Beside the batches: how far each spool is applied, and what is due for deletion.
+//! Beside the batches: how far each spool is applied, what is erased again after a restore, what an operator
+//! said to the barrier, and what is due for deletion.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::Clock;
 use service_runtime::Shutdown;
-use store::{Purge, Purged, SpoolTable, StoreError};
+use store::{Purged, StoreError};
 use tokio::sync::Notify;
 
-use super::{PAUSES, report};
+use super::{PAUSES, Registrar, report};
 
 /// How often the marks are moved while nothing comes in.
 const MARKS: Duration = Duration::from_secs(1);
@@ -20,11 +20,9 @@ const PURGE: Duration = Duration::from_mins(10);
 /// the confirmation of a sign-up that expired meanwhile.
 const FIRST_PURGE: Duration = Duration::from_mins(1);
 
-/// Moves marks and deletes.
+/// Moves marks, records and deletes.
 pub(super) struct Upkeep {
-    pub(super) spools: SpoolTable,
-    pub(super) purge: Purge,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) registrar: Registrar,
 }
 
 impl Upkeep {
@@ -38,7 +36,7 @@ impl Upkeep {
                 () = tokio::time::sleep(MARKS) => {}
                 () = shutdown.token().cancelled() => return,
             }
-            if let Err(error) = self.spools.advance_marks().await {
+            if let Err(error) = self.small_things().await {
                 report(&error);
                 crate::pause(pause, &shutdown).await;
                 pause = (pause * 2).min(*PAUSES.end());
@@ -55,8 +53,17 @@ impl Upkeep {
         }
     }
 
+    /// Moves the marks, erases again after a restore, and records what an operator said to the barrier.
+    async fn small_things(&self) -> Result<(), StoreError> {
+        let registrar = &self.registrar;
+        registrar.spools.advance_marks().await?;
+        registrar.erase_again().await?;
+        registrar.acts.record(registrar.clock.now()).await?;
+        Ok(())
+    }
+
     pub(super) async fn purge(&self) -> Result<Purged, StoreError> {
-        let purged = self.purge.run(self.clock.now()).await?;
+        let purged = self.registrar.purge.run(self.registrar.clock.now()).await?;
         for (what, number) in purged.counts() {
             metrics::counter!("letterbox_purged_total", "what" => what).increment(number);
         }

@@ -87,6 +87,8 @@ pub(super) struct WorkingSet<'a> {
     early: BTreeMap<BoxId, Vec<EarlyEvent>>,
     identities: BTreeMap<(AddressIndex, NewsletterNumber), SubscriptionId>,
     suppressed: BTreeSet<[u8; 32]>,
+    /// Addresses that were erased, and when that was accepted.
+    erased: BTreeMap<[u8; 32], Timestamp>,
     told: BTreeSet<AddressIndex>,
     recorded: BTreeSet<EventId>,
     notices: BTreeMap<(NewsletterNumber, NoticeHash), NoticeRef>,
@@ -120,6 +122,7 @@ impl<'a> WorkingSet<'a> {
             early: BTreeMap::new(),
             identities: known.identities,
             suppressed: known.suppressed,
+            erased: known.erased,
             told: known.told,
             recorded: known.recorded,
             notices: known.notices,

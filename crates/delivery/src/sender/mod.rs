@@ -91,9 +91,12 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    /// Whether mail of this kind may be sent at all: the heart beats, and the way to the relay is open.
+    /// Whether mail of this kind may be sent at all: the heart beats, the database has forgotten nothing,
+    /// and the way to the relay is open.
     fn may_send(&self, kind: MailKind) -> bool {
-        self.fence.may_send() && self.route.may_send(kind, Instant::now())
+        self.fence.may_send()
+            && !self.lookout.is_restoring()
+            && self.route.may_send(kind, Instant::now())
     }
 
     /// Whether issues may be sent: that, and the barrier is open.

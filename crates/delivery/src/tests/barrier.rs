@@ -1,6 +1,5 @@
 //! While an accepted unsubscribe could be waiting unapplied, bulk waits and confirmations go on.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Clock, SpoolId};
@@ -8,9 +7,6 @@ use sqlx::PgPool;
 use store::{Barrier, InDoubtPolicy};
 
 use super::house::{House, stop};
-use crate::fence::Fence;
-use crate::heartbeat::Heartbeat;
-use crate::state_dir::StateDir;
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_silent_role_stops_bulk_but_no_confirmation(pool: PgPool) {
@@ -93,32 +89,4 @@ async fn the_barrier_closes_for_each_of_its_reasons(pool: PgPool) {
         .execute("UPDATE dead_request SET seen_at = now()")
         .await;
     assert_eq!(barrier().await, Barrier::Open);
-}
-
-#[sqlx::test(migrator = "store::MIGRATOR")]
-async fn a_database_that_went_back_locks_sending(pool: PgPool) {
-    let house = House::open(pool).await;
-    let entropy = domain::CountingEntropy::default();
-    let path = house.folder.path().join("state");
-    let state_dir = Arc::new(StateDir::open(&path, &entropy).unwrap());
-    let heart = |boot: u8| Heartbeat {
-        workers: house.database.workers(),
-        worker: state_dir.worker(),
-        boot_id: [boot; 16],
-    };
-    let workers = house.database.workers();
-    workers
-        .register(state_dir.worker(), &[1; 16], "test")
-        .await
-        .unwrap();
-    let may_send = async |boot| {
-        let fence = Fence::new(house.boot_clock.clone());
-        heart(boot).beat_once(&fence, &state_dir).await;
-        fence.may_send()
-    };
-    assert!(may_send(1).await);
-    assert!(may_send(1).await);
-    assert!(!may_send(2).await, "another boot took the place");
-    house.execute("UPDATE installation SET tick = 0").await;
-    assert!(!may_send(1).await, "a restored database");
 }

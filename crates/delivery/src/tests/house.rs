@@ -7,7 +7,7 @@ use std::time::Duration;
 use address_open::{AddressKeys, AddressMaster, KeyPair, Opener, SecretKey, generate_key_pair};
 use address_seal::{Purpose, Sealer};
 use domain::{
-    Body, BodyId, BoxId, Channel, Choice, Clock, Confirm, CountingEntropy, EmailAddress, Entropy,
+    Body, BodyId, BoxId, Channel, Choice, Clock, Confirm, CountingEntropy, EmailAddress, Entropy, Erasure,
     EventId, IssueNumber, KeyId, KeyState, Language, LawfulBasis, ManualClock, Method, Newsletter,
     Request, SignUp, Slug, SpoolId, SubscriptionId, Timestamp, TokenKey, Unsubscribe, Words,
 };
@@ -230,6 +230,19 @@ impl House {
         self.ship(event_id, &Request::Unsubscribe(leave)).await;
         self.apply().await;
         subscription_id
+    }
+
+    /// Asks for the erasure of everything about an address, and has it applied.
+    pub(super) async fn erase(&self, address: &str) {
+        let event_id = EventId::new(self.entropy.sixteen());
+        let address = EmailAddress::parse(address).unwrap();
+        let sealed = self
+            .sealer
+            .seal(&address, Purpose::LookUp, event_id.into())
+            .unwrap();
+        self.ship(event_id, &Request::Erasure(Erasure { sealed }))
+            .await;
+        self.apply().await;
     }
 
     // --- workers

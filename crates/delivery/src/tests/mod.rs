@@ -9,6 +9,7 @@ mod mails;
 mod rates;
 mod recovery;
 mod relay;
+mod restored;
 mod sending;
 mod signed;
 mod tampering;

@@ -24,6 +24,12 @@ impl WorkingSet<'_> {
             // The same request again: an Idempotency-Key, or an archive that is played back.
             return Ok(());
         }
+        if let Some(erased_at) = self.erased.get(codes.suppression.as_bytes())
+            && event.accepted_at <= *erased_at
+        {
+            // It came late, or from an archive that is played back, and was erased with the rest.
+            return Ok(());
+        }
         if sign_up.choices.is_empty() {
             return Err(Inapplicable("it names no newsletter"));
         }
