@@ -8,6 +8,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::primary::{LastMove, Watch};
 use crate::silent_line::Listener;
+use crate::timeline::{self, Timeline};
 use crate::{ConnectSettings, Host, StoreError};
 
 /// Longer waits mean that the database is down, and the caller has a way to go on without it.
@@ -27,6 +28,7 @@ pub struct Database {
     watch: Option<Arc<Watch>>,
     /// Ends with the last clone; none on a socket of this machine.
     _listener: Option<Arc<Listener>>,
+    pub(crate) timeline: Timeline,
 }
 
 impl Database {
@@ -55,12 +57,26 @@ impl Database {
             .first()
             .cloned()
             .unwrap_or_else(Host::standard);
+        let timeline = Timeline::default();
+        let seen = timeline.clone();
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .max_lifetime(MAX_LIFETIME)
             // replaced by the check below, which does not cost a round trip each time
             .test_before_acquire(false)
+            .after_connect(move |connection, _| {
+                let seen = seen.clone();
+                Box::pin(async move {
+                    match timeline::read(connection).await {
+                        Ok(Some(timeline)) => seen.note(timeline),
+                        // It may take over one day, and we would not notice that its history is another.
+                        Ok(None) => return Err(sqlx::Error::protocol("a standby")),
+                        Err(error) => tracing::debug!(%error, "no timeline"),
+                    }
+                    Ok(())
+                })
+            })
             .before_acquire(move |connection, meta| {
                 let stale = moved.is_after(meta.age);
                 Box::pin(async move {
@@ -87,6 +103,7 @@ impl Database {
             pool,
             watch,
             _listener: listener,
+            timeline,
         }
     }
 
@@ -97,6 +114,7 @@ impl Database {
             pool,
             watch: None,
             _listener: None,
+            timeline: Timeline::default(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `connect_settings` | where the database is and how to show that it is the right one |
 //! | `connect`, `primary`, `silent_line` | the way there, its time limits; which of several servers takes writes; what if the line falls silent |
+//! | `timeline`, `reassertion` | which history of the database it is; a journal said again to one that forgot |
 //! | `migrate` | the tables brought up to date, tied to one body |
 //! | `error` | what can go wrong, by what to do about it |
 //! | `catalogue`, `operator_desk` | the body, newsletters and notices: read and changed |
@@ -55,6 +56,7 @@ mod outbox;
 mod primary;
 mod purge;
 mod rate_grants;
+mod reassertion;
 mod recovery;
 mod registrar;
 mod request_inbox;
@@ -63,6 +65,7 @@ mod sealed_person;
 mod silent_line;
 mod spools;
 mod sweeps;
+mod timeline;
 mod workers;
 
 pub use barrier_acts::{BarrierAct, BarrierActs};
@@ -89,6 +92,7 @@ pub use operator_desk::{NewNewsletter, OperatorDesk};
 pub use outbox::{Backlog, Outbox, OutboxRow, Topic};
 pub use purge::{Purge, Purged};
 pub use rate_grants::{Answers, Ask, DailyCap, Lease, Pace, RateGrants};
+pub use reassertion::{PastDelivery, PastMail, Reasserted, Reassertion};
 pub use recovery::MailSender;
 pub use registrar::{
     Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, Erased, Known, Lane,
@@ -103,4 +107,5 @@ pub use restore::{
 pub use sealed_person::SealedPerson;
 pub use spools::{SpoolStanding, SpoolTable};
 pub use sweeps::{Barrier, RecentStops};
+pub use timeline::Timeline;
 pub use workers::{Beat, WorkerPulse, WorkerTable};
