@@ -57,7 +57,13 @@ fn f27_with_the_disk_of_the_database_full_nothing_is_sent_that_cannot_be_written
         residents: 2_000,
         connections: 2,
         slowness: Duration::from_millis(50),
-        postgres: &["fsync=off", "max_wal_size=48MB", "min_wal_size=32MB"],
+        // Old segments of the log are not used again: the next one needs space.
+        postgres: &[
+            "fsync=off",
+            "wal_recycle=off",
+            "max_wal_size=48MB",
+            "min_wal_size=32MB",
+        ],
         ..FieldPlan::default()
     })?;
     let issue = field.hand_over("Bins")?;
@@ -71,9 +77,11 @@ fn f27_with_the_disk_of_the_database_full_nothing_is_sent_that_cannot_be_written
     wait_until("sending to go on", PATIENCE, || {
         Ok(field.sink.taken_of(issue) > before + 50)
     })?;
-    small.fill()?;
-    // Nothing more can be claimed once the current segment is full, or PostgreSQL falls.
-    field.roles.sql("SELECT pg_switch_wal()").ok();
+    // What a checkpoint frees is filled as well, until the next segment has no place and PostgreSQL falls.
+    wait_until("the database to refuse", PATIENCE, || {
+        small.fill()?;
+        Ok(field.roles.sql("SELECT pg_switch_wal()").is_err())
+    })?;
     let_pass(Duration::from_secs(10))?;
     let stopped = field.sink.entries().len();
     let_pass(Duration::from_secs(20))?;
@@ -133,6 +141,7 @@ impl SmallDisk {
         let of = format!("of={}", filler.display());
         let _ = Command::new("dd")
             .args(["if=/dev/zero", &of, "bs=64k"])
+            .args(["oflag=append", "conv=notrunc"])
             .output()?;
         Ok(())
     }
@@ -167,20 +176,7 @@ fn f47_an_audience_of_a_million_is_written_once_whatever_dies() -> Result<()> {
         ..FieldPlan::default()
     })?;
     field.roles.delivers[0].stop()?;
-    // Rows that nobody could be mailed by, since no key of ours made them: an audience needs no more.
-    for statement in [
-        "INSERT INTO subscriber (address_index, suppression_code, mailbox_code, code_generation, created_at)
-         SELECT sha256(('i' || i)::bytea), sha256(('s' || i)::bytea), sha256(('m' || i)::bytea), 1, now()
-         FROM generate_series(1, 1000000 - 200) i",
-        "INSERT INTO subscription (subscription_id, subscriber_id, newsletter_id, state, language, box_id,
-             box_accepted_at, sealed, consent_event_id, row_mac, changed_at)
-         SELECT substr(sha256(('u' || s.id)::bytea), 1, 16), s.id, o.newsletter_id, 1, 0,
-             substr(sha256(('b' || s.id)::bytea), 1, 16), now(), o.sealed, o.consent_event_id, o.row_mac, now()
-         FROM subscriber s CROSS JOIN (SELECT * FROM subscription LIMIT 1) o
-         WHERE NOT EXISTS (SELECT 1 FROM subscription x WHERE x.subscriber_id = s.id)",
-    ] {
-        field.roles.sql(statement)?;
-    }
+    add_residents_whom_nobody_can_open(&field, MANY)?;
     let issue = field.hand_over("Bins")?;
     let rows = format!("SELECT count(*) FROM delivery WHERE issue_id = {issue}");
     let done = format!("SELECT fanned_out_at IS NOT NULL FROM issue WHERE id = {issue}");
@@ -216,5 +212,27 @@ fn f47_an_audience_of_a_million_is_written_once_whatever_dies() -> Result<()> {
         !conflicts.contains("duplicate key"),
         "a conflict came to light"
     );
+    Ok(())
+}
+
+/// Fills the newsletter up to so many readers. No key of ours made the new ones, so nobody can be mailed by
+/// them: an audience needs no more.
+pub(crate) fn add_residents_whom_nobody_can_open(field: &Field, number: usize) -> Result<()> {
+    let new = number - field.residents();
+    for statement in [
+        &format!(
+            "INSERT INTO subscriber (address_index, suppression_code, mailbox_code, code_generation, created_at)
+             SELECT sha256(('i' || i)::bytea), sha256(('s' || i)::bytea), sha256(('m' || i)::bytea), 1, now()
+             FROM generate_series(1, {new}) i"
+        ),
+        "INSERT INTO subscription (subscription_id, subscriber_id, newsletter_id, state, language, box_id,
+             box_accepted_at, sealed, consent_event_id, row_mac, changed_at)
+         SELECT substr(sha256(('u' || s.id)::bytea), 1, 16), s.id, o.newsletter_id, 1, 0,
+             substr(sha256(('b' || s.id)::bytea), 1, 16), now(), o.sealed, o.consent_event_id, o.row_mac, now()
+         FROM subscriber s CROSS JOIN (SELECT * FROM subscription LIMIT 1) o
+         WHERE NOT EXISTS (SELECT 1 FROM subscription x WHERE x.subscriber_id = s.id)",
+    ] {
+        field.roles.sql(statement)?;
+    }
     Ok(())
 }

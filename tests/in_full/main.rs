@@ -6,6 +6,7 @@
 //! | `workers` | F04 state folders lost, F05 a worker frozen, F08 all kinds of workers killed for long |
 //! | `hints` | F16 the broker's patience, F18 a chunk that kills, F20 its limit of deliveries |
 //! | `database` | F24 commits whose answer is lost, F27 its disk full, F47 a million recipients killed |
+//! | `million` | F48 what a million recipients cost in memory |
 //! | `state_folder` | F28 the disk of a state folder full |
 //! | `relay` | F37 a late 250, F38 a slow line, F39 451 for all, F40 a burst of refusals, F41 a shared cap |
 //! | `soak` | F53 a fault every 30 seconds for 20 minutes |
@@ -15,6 +16,7 @@
 
 mod database;
 mod hints;
+mod million;
 mod relay;
 mod soak;
 mod state_folder;

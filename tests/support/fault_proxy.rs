@@ -3,7 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub enum Line {
 
 #[derive(Debug)]
 struct Desk {
-    target: SocketAddr,
+    target: AtomicU16,
     line: AtomicU8,
     closing: AtomicBool,
     open: Mutex<Vec<TcpStream>>,
@@ -61,7 +61,7 @@ impl FaultProxy {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let own_port = listener.local_addr()?.port();
         let desk = Arc::new(Desk {
-            target: SocketAddr::from(([127, 0, 0, 1], port)),
+            target: AtomicU16::new(port),
             line: AtomicU8::new(Line::Pass as u8),
             closing: AtomicBool::new(false),
             open: Mutex::new(Vec::new()),
@@ -91,6 +91,13 @@ impl FaultProxy {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Leads to another port of loopback from now on, and cuts what leads to the old one: an address that
+    /// follows whoever is in charge.
+    pub fn lead_to(&self, port: u16) {
+        self.desk.target.store(port, Ordering::SeqCst);
+        self.cut();
     }
 
     /// From now on.
@@ -171,7 +178,8 @@ impl Desk {
     }
 
     fn connect(desk: &Arc<Self>, client: TcpStream) -> std::io::Result<()> {
-        let server = TcpStream::connect_timeout(&desk.target, Duration::from_secs(5))?;
+        let target = SocketAddr::from(([127, 0, 0, 1], desk.target.load(Ordering::SeqCst)));
+        let server = TcpStream::connect_timeout(&target, Duration::from_secs(5))?;
         for stream in [&client, &server] {
             stream.set_nodelay(true)?;
             desk.lock().push(stream.try_clone()?);
@@ -286,6 +294,14 @@ mod tests {
         assert!(comes_back(&mut stream, b'c'));
         proxy.cut();
         assert!(!comes_back(&mut stream, b'd'));
+        let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        proxy.lead_to(nobody.local_addr().unwrap().port());
+        drop(nobody);
+        let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+        assert!(!comes_back(&mut stream, b'e'), "it leads to nobody");
+        proxy.lead_to(echo());
+        let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+        assert!(comes_back(&mut stream, b'f'));
     }
 
     #[test]

@@ -7,12 +7,13 @@
 //! | `database` | its private PostgreSQL: looked into, stopped, started |
 //! | `roles`, `roles_set_up`, `role_process` | an installation of separate roles, each process killed and started by itself |
 //! | `front` | what stands before the web roles |
-//! | `postgres_node` | its PostgreSQL, with a login for each role |
+//! | `postgres_node`, `postgres_standby` | its PostgreSQL, with a login for each role, and one that follows it |
 //! | `broker_node`, `broker_settings`, `vhost` | a RabbitMQ node: stopped, killed, wiped; its queues looked at and spoilt |
 //! | `server_user` | who such a server runs as |
 //! | `crowd` | many residents at once |
 //! | `spool_files` | reads spools, forges envelopes |
-//! | `fault_proxy` | a line that is cut, refused, or half-open |
+//! | `fault_proxy` | a line that is cut, refused, half-open, or leads elsewhere |
+//! | `moved_clock` | the time of day, moved under a running program |
 //! | `issue_files` | the files of an issue |
 //! | `binary` | where the program under test is, built once |
 //! | `web` | an HTTP client that follows nothing and keeps nothing, and one that sends any bytes |
@@ -49,7 +50,9 @@ mod issue_files;
 mod ledger_check;
 mod letterbox;
 mod mailbox;
+mod moved_clock;
 mod postgres_node;
+mod postgres_standby;
 mod resident;
 mod role_process;
 mod roles;
@@ -80,6 +83,7 @@ pub use form::{Form, forms, text_of};
 pub use ledger_check::{LedgerCheck, Tally, stops};
 pub use letterbox::{Ended, Letterbox};
 pub use mailbox::{Mail, Mailbox, SecondReading, read_by_python};
+pub use moved_clock::MovedClock;
 pub use postgres_node::PostgresNode;
 pub use resident::{
     Resident, Site, confirm_link, sign_up_form, token_of, unsubscribe_link, url_path,

@@ -15,7 +15,7 @@ use crate::server_user::ServerUser;
 use crate::{DEADLINE, Ended, repository, wait_until};
 
 /// The superuser's password.
-const PASSWORD: &str = "the-story-s-own";
+pub(crate) const PASSWORD: &str = "the-story-s-own";
 
 /// The server.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub struct PostgresNode {
     programs: PathBuf,
     port: u16,
     settings: Vec<String>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl PostgresNode {
@@ -78,7 +79,7 @@ impl PostgresNode {
         Ok(node)
     }
 
-    fn folder_for(settings: &[&str]) -> Result<Self> {
+    pub(crate) fn folder_for(settings: &[&str]) -> Result<Self> {
         let user = ServerUser::named("postgres")?;
         let folder = tempfile::Builder::new()
             .prefix("letterbox-postgres-")
@@ -91,7 +92,21 @@ impl PostgresNode {
             programs: programs()?,
             port: free_port()?,
             settings: settings.iter().map(ToString::to_string).collect(),
+            environment: Vec::new(),
         })
+    }
+
+    /// Its settings, from its next start.
+    pub fn set_settings(&mut self, settings: &[&str]) {
+        self.settings = settings.iter().map(ToString::to_string).collect();
+    }
+
+    /// What it finds in its environment besides, from its next start.
+    pub fn set_environment(
+        &mut self,
+        environment: impl IntoIterator<Item = (&'static str, String)>,
+    ) {
+        self.environment.extend(environment);
     }
 
     /// Starts it again.
@@ -265,10 +280,16 @@ impl PostgresNode {
         Ok(ended.into())
     }
 
-    fn run(&self, program: &str, words: &[&str], more: impl FnOnce(&mut Command)) -> Result<Ended> {
+    pub(crate) fn run(
+        &self,
+        program: &str,
+        words: &[&str],
+        more: impl FnOnce(&mut Command),
+    ) -> Result<Ended> {
         let mut command = self.user.command(&self.programs.join(program));
         command.args(words).current_dir(self.folder.path());
         command.stdin(Stdio::null()).env("LC_ALL", "C.UTF-8");
+        command.envs(self.environment.iter().cloned());
         more(&mut command);
         Ok(command.output().with_context(|| program.to_owned())?.into())
     }

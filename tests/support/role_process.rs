@@ -26,11 +26,16 @@ pub struct RoleProcess {
     pub(crate) logs: PathBuf,
     pub(crate) process: Option<Child>,
     pub(crate) starts: u32,
+    pub(crate) program: Option<PathBuf>,
 }
 
 impl RoleProcess {
     fn command(&self, words: &[String]) -> Result<Command> {
-        let mut command = Command::new(letterbox_binary()?);
+        let program = match &self.program {
+            Some(other) => other.clone(),
+            None => letterbox_binary()?,
+        };
+        let mut command = Command::new(program);
         command
             .args(words)
             .envs(self.environment.iter().cloned())
@@ -38,6 +43,11 @@ impl RoleProcess {
             .current_dir("/")
             .stdin(Stdio::null());
         Ok(command)
+    }
+
+    /// Its next starts are of another build of the program, or of the one under test again.
+    pub fn set_program(&mut self, other: Option<PathBuf>) {
+        self.program = other;
     }
 
     /// Sets an environment variable for its next starts, or takes it away.

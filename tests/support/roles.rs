@@ -127,10 +127,10 @@ impl Roles {
             let process = roles.process("deliver", number)?;
             roles.delivers.push(process);
         }
-        roles.front.pass_on(
-            roles.intakes.iter().map(|role| role.ports.0).collect(),
-            roles.unsubscribes.iter().map(|role| role.ports.0).collect(),
-        );
+        let ports = |roles: &[RoleProcess]| roles.iter().map(|role| role.ports.0).collect();
+        roles
+            .front
+            .pass_on(ports(&roles.intakes), ports(&roles.unsubscribes));
         Ok(roles)
     }
 
@@ -140,12 +140,22 @@ impl Roles {
     /// There is no port for one of them.
     pub fn reach_database_by(&mut self, role: &'static str, port: u16) -> Result<()> {
         self.plan.database_ports.push((role, port));
-        let again = |number: usize, roles: &Self| roles.process(role, number + 1);
-        if role == "deliver" {
-            for number in 0..self.delivers.len() {
-                self.delivers[number] = again(number, self)?;
-            }
+        let number = match role {
+            "intake" => self.intakes.len(),
+            "unsubscribe" => self.unsubscribes.len(),
+            _ => self.delivers.len(),
+        };
+        let again: Vec<RoleProcess> = (1..=number)
+            .map(|number| self.process(role, number))
+            .collect::<Result<_>>()?;
+        match role {
+            "intake" => self.intakes = again,
+            "unsubscribe" => self.unsubscribes = again,
+            _ => self.delivers = again,
         }
+        let ports = |roles: &[RoleProcess]| roles.iter().map(|role| role.ports.0).collect();
+        self.front
+            .pass_on(ports(&self.intakes), ports(&self.unsubscribes));
         Ok(())
     }
 

@@ -86,6 +86,7 @@ impl Roles {
             logs: self.folder.path().to_owned(),
             process: None,
             starts: 0,
+            program: None,
         })
     }
 

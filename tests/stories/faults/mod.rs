@@ -14,7 +14,9 @@
 //! | `f35_relay_closes_down` | 421, at every moment of a transaction |
 //! | `f36_relay_out_of_step` | replies late, in bytes, in lumps and of many lines |
 //! | `f42_confirmations_overtake` | somebody signs up while an issue goes out |
+//! | `f43_clocks_that_jump` | the time of day jumps, of workers and of the database |
 //! | `f44_rolling_restart` | every process is restarted under load |
+//! | `f45_versions_mixed` | workers of two versions, and tables of the next |
 //! | `f46_paused_and_cancelled` | an operator pauses, resumes and cancels |
 
 mod f01_workers_killed;
@@ -28,7 +30,9 @@ mod f34_relay_breaks_off;
 mod f35_relay_closes_down;
 mod f36_relay_out_of_step;
 mod f42_confirmations_overtake;
+mod f43_clocks_that_jump;
 mod f44_rolling_restart;
+mod f45_versions_mixed;
 mod f46_paused_and_cancelled;
 
 use std::time::Duration;
