@@ -15,7 +15,8 @@
 //! | `dead_letters` | what could not be read or applied |
 //! | `outbox` | hints on their way to the broker |
 //! | `purge`, `issue_retention` | deleting what the notices promise to delete |
-//! | `registrar` | a batch of requests applied in one transaction; the ledger |
+//! | `registrar` | a batch of requests applied in one transaction, the append to the ledger included |
+//! | `ledger_reader` | the ledger in order, and its checkpoints |
 //! | `issues`, `issue_states` | issues: approved, read by the sender and as they were sent |
 //! | `issue_progress` | how they stand: the issue equation |
 //! | `issue_changes`, `issue_upkeep` | what an operator says to one under way, and what follows from it |
@@ -48,6 +49,7 @@ mod issue_retention;
 mod issue_states;
 mod issue_upkeep;
 mod issues;
+mod ledger_reader;
 mod last_look;
 mod mails;
 mod migrate;
@@ -86,6 +88,7 @@ pub use issue_upkeep::{IssueUpkeep, NewDoubt};
 pub use issues::{
     ApproveError, FrozenText, IssueAsSent, IssueContent, IssueDesk, IssueToSend, NewIssue,
 };
+pub use ledger_reader::{LedgerReader, LedgerRow};
 pub use mails::{ClaimedMail, MailAttempt, MailClaim, MailResult, MailStore};
 pub use migrate::MIGRATOR;
 pub use operator_desk::{NewNewsletter, OperatorDesk};
@@ -96,7 +99,7 @@ pub use reassertion::{PastDelivery, PastMail, Reasserted, Reassertion};
 pub use recovery::MailSender;
 pub use registrar::{
     Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, Erased, Known, Lane,
-    LedgerReader, Left, NewConsent, NewMail, NoticeRef, PendingSignUp, Place, RegistrarStore, SeenTick,
+    Left, NewConsent, NewMail, NoticeRef, PendingSignUp, Place, RegistrarStore, SeenTick,
     SubscriptionRow, SuppressedCode, Suppression, SuppressionLevel, Turn, Undone, UnsubscribeRow,
     Wanted, Whose, Withdrawal,
 };

@@ -23,7 +23,6 @@ use domain::{LedgerEntry, SpoolId, Timestamp};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 pub use erase::{Erased, Whose};
-pub use ledger::LedgerReader;
 pub use records::{
     Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, Known, Left,
     NewConsent, NewMail, NoticeRef, PendingSignUp, SubscriptionRow, SuppressedCode, Suppression,

@@ -1,17 +1,14 @@
-//! The ledger's rows: appended under the lock on its head, without a gap, each event once; and read
-//! in order (`FORMATS.md`, Ledger).
+//! The append to the ledger: under the lock on its head, chained to what is there, without a gap, each
+//! event once (`FORMATS.md`, Ledger). Reading is the business of `ledger_reader`.
 
-use domain::{
-    Actor, Effect, IssueNumber, KeyId, KeyState, LedgerEntry, Method, NewsletterNumber, Timestamp,
-    TokenKey,
-};
+use domain::{BodyId, LedgerEntry, Timestamp};
+use ledger::{Head, Link};
 use sqlx::PgConnection;
 
-use crate::{Database, StoreError, columns};
+use crate::{StoreError, columns};
 
-const TABLE: &str = "ledger_entry";
-
-/// Appends entries after `head`. The caller's transaction holds the lock on the head's row.
+/// Appends entries after `head`. The caller's transaction holds the lock on the head's row, so nobody
+/// else's entry is chained to the same one.
 pub(super) async fn append(
     tx: &mut PgConnection,
     head: u64,
@@ -20,6 +17,51 @@ pub(super) async fn append(
     if entries.is_empty() {
         return Ok(());
     }
+    let mut chain = locked_head(tx).await?;
+    if chain.seq != head {
+        return Err(StoreError::Inconsistent("ledger_head"));
+    }
+    let links: Vec<Link> = entries.iter().map(|entry| chain.append(entry)).collect();
+    insert(tx, entries, &links).await?;
+    sqlx::query!(
+        "UPDATE ledger_head SET seq = $1, h = $2",
+        columns::bigint(chain.seq),
+        &chain.h,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The chain's end. Before the first entry it is the hash of the body that the database belongs to.
+async fn locked_head(tx: &mut PgConnection) -> Result<Head, StoreError> {
+    const TABLE: &str = "ledger_head";
+    let row = sqlx::query!(
+        "SELECT head.seq, head.h, i.body_id AS \"body_id?\"
+         FROM ledger_head head LEFT JOIN catalogue_installation i ON true FOR UPDATE OF head"
+    )
+    .fetch_one(tx)
+    .await?;
+    let seq = columns::number(row.seq, TABLE)?;
+    match row.h {
+        Some(h) => Ok(Head {
+            seq,
+            h: columns::bytes(&h, TABLE)?,
+        }),
+        None if seq == 0 => {
+            let body_id = row.body_id.ok_or(StoreError::NotMigrated(None))?;
+            let body_id: BodyId = columns::id(&body_id, "installation")?;
+            Ok(Head::start(body_id))
+        }
+        None => Err(StoreError::Inconsistent(TABLE)),
+    }
+}
+
+async fn insert(
+    tx: &mut PgConnection,
+    entries: &[LedgerEntry],
+    links: &[Link],
+) -> Result<(), StoreError> {
     let column = |of: &dyn Fn(&LedgerEntry) -> i16| entries.iter().map(of).collect::<Vec<_>>();
     let opt_small =
         |of: &dyn Fn(&LedgerEntry) -> Option<i16>| entries.iter().map(of).collect::<Vec<_>>();
@@ -35,9 +77,10 @@ pub(super) async fn append(
             .map(|entry| columns::bigint(of(entry).as_millis()))
             .collect()
     };
-    let first = columns::bigint(head + 1);
-    let last = columns::bigint(head + entries.len() as u64);
-    let seqs: Vec<i64> = (first..=last).collect();
+    let hashes = |of: &dyn Fn(&Link) -> ledger::Hash| -> Vec<Vec<u8>> {
+        links.iter().map(|link| of(link).to_vec()).collect()
+    };
+    let seqs: Vec<i64> = links.iter().map(|link| columns::bigint(link.seq)).collect();
     let event_ids: Vec<Vec<u8>> = entries
         .iter()
         .map(|entry| entry.event_id.as_bytes().to_vec())
@@ -54,14 +97,24 @@ pub(super) async fn append(
         .iter()
         .map(|entry| entry.token.map(|token| i32::from(token.kid.0)))
         .collect();
+    let restored_seqs: Vec<Option<i64>> = entries
+        .iter()
+        .map(|entry| entry.restored.map(|it| columns::bigint(it.checkpoint_seq)))
+        .collect();
+    let restored_hashes: Vec<Option<Vec<u8>>> = entries
+        .iter()
+        .map(|entry| entry.restored.map(|it| it.checkpoint_h.to_vec()))
+        .collect();
     sqlx::query!(
         "INSERT INTO ledger_entry (seq, event_id, occurred_ms, recorded_ms, newsletter_id,
                                    subscription_id, issue, method, effect, token_version, kid,
-                                   key_state, actor, staff_reference, decision_id, spool_id)
+                                   key_state, actor, staff_reference, decision_id, spool_id,
+                                   restored_seq, restored_h, leaf, h)
          SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[],
                               $6::bytea[], $7::bigint[], $8::smallint[], $9::smallint[],
                               $10::smallint[], $11::integer[], $12::smallint[], $13::smallint[],
-                              $14::bytea[], $15::bytea[], $16::bytea[])",
+                              $14::bytea[], $15::bytea[], $16::bytea[], $17::bigint[],
+                              $18::bytea[], $19::bytea[], $20::bytea[])",
         &seqs,
         &event_ids,
         &millis(&|entry| entry.occurred_at),
@@ -79,90 +132,12 @@ pub(super) async fn append(
         &opt_bytes(&|entry| entry.staff_reference.map(|id| *id.as_bytes())) as &[Option<Vec<u8>>],
         &opt_bytes(&|entry| entry.decision_id.map(|id| *id.as_bytes())) as &[Option<Vec<u8>>],
         &opt_bytes(&|entry| entry.spool_id.map(|id| *id.as_bytes())) as &[Option<Vec<u8>>],
+        &restored_seqs as &[Option<i64>],
+        &restored_hashes as &[Option<Vec<u8>>],
+        &hashes(&|link| link.leaf),
+        &hashes(&|link| link.h),
     )
-    .execute(&mut *tx)
+    .execute(tx)
     .await?;
-    sqlx::query!("UPDATE ledger_head SET seq = $1", last)
-        .execute(tx)
-        .await?;
     Ok(())
-}
-
-/// Reads the ledger.
-#[derive(Debug, Clone)]
-pub struct LedgerReader {
-    database: Database,
-}
-
-impl Database {
-    /// For commands and checks.
-    #[must_use]
-    pub fn ledger(&self) -> LedgerReader {
-        LedgerReader {
-            database: self.clone(),
-        }
-    }
-}
-
-impl LedgerReader {
-    /// Up to `limit` entries after this seq, each with its own, in order.
-    ///
-    /// # Errors
-    /// [`StoreError::Inconsistent`] where a row holds a number that has no meaning.
-    pub async fn entries_after(
-        &self,
-        seq: u64,
-        limit: u32,
-    ) -> Result<Vec<(u64, LedgerEntry)>, StoreError> {
-        let rows = sqlx::query!(
-            "SELECT seq, event_id, occurred_ms, recorded_ms, newsletter_id, subscription_id, issue,
-                    method, effect, token_version, kid, key_state, actor, staff_reference,
-                    decision_id, spool_id
-             FROM ledger_entry WHERE seq > $1 ORDER BY seq LIMIT $2",
-            columns::bigint(seq),
-            i64::from(limit),
-        )
-        .fetch_all(&self.database.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                let token = match (row.token_version, row.kid, row.key_state) {
-                    (Some(version), Some(kid), Some(state)) => Some(TokenKey {
-                        version: columns::number(version, TABLE)?,
-                        kid: KeyId(columns::number(kid, TABLE)?),
-                        state: known(state, KeyState::from_number)?,
-                    }),
-                    _ => None,
-                };
-                let entry = LedgerEntry {
-                    event_id: columns::id(&row.event_id, TABLE)?,
-                    occurred_at: Timestamp::from_millis(columns::number(row.occurred_ms, TABLE)?),
-                    recorded_at: Timestamp::from_millis(columns::number(row.recorded_ms, TABLE)?),
-                    newsletter: row
-                        .newsletter_id
-                        .map(|id| columns::number(id, TABLE).map(NewsletterNumber))
-                        .transpose()?,
-                    subscription_id: opt_id(row.subscription_id.as_deref())?,
-                    issue: IssueNumber(columns::number(row.issue, TABLE)?),
-                    method: known(row.method, Method::from_number)?,
-                    effect: known(row.effect, Effect::from_number)?,
-                    token,
-                    actor: known(row.actor, Actor::from_number)?,
-                    staff_reference: opt_id(row.staff_reference.as_deref())?,
-                    decision_id: opt_id(row.decision_id.as_deref())?,
-                    spool_id: opt_id(row.spool_id.as_deref())?,
-                    restored: None,
-                };
-                Ok((columns::number(row.seq, TABLE)?, entry))
-            })
-            .collect()
-    }
-}
-
-fn known<T>(number: i16, read: impl Fn(u8) -> Option<T>) -> Result<T, StoreError> {
-    read(columns::number(number, TABLE)?).ok_or(StoreError::Inconsistent(TABLE))
-}
-
-fn opt_id<'a, I: TryFrom<&'a [u8]>>(column: Option<&'a [u8]>) -> Result<Option<I>, StoreError> {
-    column.map(|bytes| columns::id(bytes, TABLE)).transpose()
 }

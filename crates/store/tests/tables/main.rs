@@ -6,6 +6,7 @@ mod audience;
 mod catalogue;
 mod connecting;
 mod doubts;
+mod ledger;
 mod lifecycle;
 mod marks;
 mod outbox;

@@ -36,6 +36,7 @@ const DELIVER: &[&str] = &[
     "spools::advance_marks",
     "dead_letters::unseen",
     "migrate::belongs_to",
+    "ledger_reader",
 ];
 const OPERATOR: &[&str] = &[
     "operator_desk",
@@ -53,6 +54,12 @@ const OPERATOR: &[&str] = &[
     "issue_changes::done",
     "dead_letters::list",
     "dead_letters::seen",
+    "ledger_reader::head",
+    "ledger_reader::rows_after",
+    "ledger_reader::of_event",
+    "ledger_reader::first_repeated",
+    "ledger_reader::checkpoints_after",
+    "ledger_reader::checkpoint_over",
     "migrate::belongs_to",
 ];
 const WEB: &[&str] = &[

@@ -67,6 +67,7 @@ async fn an_installation_with_people_in_it_goes_on(pool: PgPool) {
     let places = waiting.iter().map(store::InboxRow::place);
     let turn = registrar.take_turn(places).await.unwrap();
     assert_eq!(turn.ledger_head(), 1);
+    crate::ledger::assert_chained(&database, 1).await;
     let changes = Changes {
         applied: turn.fresh().iter().copied().collect(),
         ..Changes::default()
