@@ -2,7 +2,7 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `compose/` | one file a mail: confirmation, "you already get this", issue; `message` is the MIME around them, `words` the English and Welsh |
+//! | `compose/` | one file a mail: confirmation, "you already get this", links to leave, issue; `message` is the MIME around them, `words` the English and Welsh |
 //! | `../templates/` | the text and HTML of each mail, compiled; `style.css` goes onto the elements |
 //! | `dkim/` | signatures in front of a message |
 //! | `transport` | a relay or a folder, behind one type |
@@ -24,7 +24,8 @@ mod transport;
 pub use caught::{CaughtError, CaughtFile, list as list_caught};
 pub use compose::{
     AlreadyHeld, AlreadySubscribedMail, ConfirmationMail, FrozenIssue, IssueMail, IssueTemplate,
-    MAX_HTML_BYTES, MailError, Recipient, ThawError, already_subscribed, confirmation,
+    LeaveLinksMail, MAX_HTML_BYTES, MailError, Recipient, ThawError, already_subscribed,
+    confirmation, leave_links,
 };
 pub use dkim::{DkimAlgorithm, DkimKey, DkimKeyError, DkimSigner, SignError};
 pub use smtp::{Credentials, Patience, Security, SettingsError, SmtpSettings, WireText};

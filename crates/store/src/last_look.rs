@@ -72,6 +72,7 @@ impl MailStore {
                AND CASE m.kind
                    WHEN 1 THEN EXISTS (
                        SELECT 1 FROM sign_up u WHERE u.box_id = m.box_id AND u.expires_at > $5)
+                   WHEN 4 THEN true
                    ELSE EXISTS (
                        SELECT 1 FROM subscription s
                        WHERE s.subscription_id = m.subscription_id AND s.state = 1)
@@ -84,7 +85,7 @@ impl MailStore {
                           OR x.code IN (SELECT b.suppression_code FROM subscriber b
                                         WHERE b.address_index = m.address_index))
                      AND (x.expires_at IS NULL OR x.expires_at > $5)
-                     AND x.level IN (3, 4))",
+                     AND (x.level = 3 OR (x.level = 4 AND m.kind <> 4)))",
             &mails,
             &epochs,
             &numbers,

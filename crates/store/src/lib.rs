@@ -10,6 +10,7 @@
 //! | `error` | what can go wrong, by what to do about it |
 //! | `catalogue`, `operator_desk` | the body, newsletters and notices: read and changed |
 //! | `request_inbox`, `spools` | what web roles accepted and shipped, and how far each is applied |
+//! | `resumption` | the mark that changes when somebody who had left may come back |
 //! | `restore` | a database that went back: what it has forgotten, until that is made up for |
 //! | `barrier_acts` | what an operator says to the barrier: a spool that is gone, an override |
 //! | `dead_letters` | what could not be read or applied |
@@ -63,6 +64,7 @@ mod recovery;
 mod registrar;
 mod request_inbox;
 mod restore;
+mod resumption;
 mod sealed_person;
 mod silent_line;
 mod spools;
@@ -98,7 +100,7 @@ pub use rate_grants::{Answers, Ask, DailyCap, Lease, Pace, RateGrants};
 pub use reassertion::{PastDelivery, PastMail, Reasserted, Reassertion};
 pub use recovery::MailSender;
 pub use registrar::{
-    Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, Erased, Known, Lane,
+    Answered, Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, Erased, Known, Lane,
     Left, NewConsent, NewMail, NoticeRef, PendingSignUp, Place, RegistrarStore, SeenTick,
     SubscriptionRow, SuppressedCode, Suppression, SuppressionLevel, Turn, Undone, UnsubscribeRow,
     Wanted, Whose, Withdrawal,
@@ -107,6 +109,7 @@ pub use request_inbox::{InboxRow, RequestInbox};
 pub use restore::{
     Joined, Obstacle, PastErasure, Present, Remembered, RestoreTable, SpoolMark,
 };
+pub use resumption::{ResumptionMark, ResumptionReader};
 pub use sealed_person::SealedPerson;
 pub use spools::{SpoolStanding, SpoolTable};
 pub use sweeps::{Barrier, RecentStops};

@@ -1,5 +1,5 @@
-//! One-to-one mails: confirmations and "you already get this", with the states and guards of a
-//! delivery.
+//! One-to-one mails: confirmations, "you already get this" and answers to who asked, with the states and
+//! guards of a delivery.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct MailAttempt {
 pub struct ClaimedMail {
     /// Which attempt.
     pub key: MailAttempt,
-    /// [`MailKind::Confirmation`] or [`MailKind::AlreadySubscribed`].
+    /// [`MailKind::Confirmation`], [`MailKind::AlreadySubscribed`] or [`MailKind::RightsReply`].
     pub kind: MailKind,
     /// The newsletters that were asked for.
     pub newsletters: Vec<NewsletterNumber>,
@@ -36,7 +36,8 @@ pub struct ClaimedMail {
     /// The person, unless a column has a length that no code of ours writes. `newsletter` is the
     /// first of `newsletters`, `state` and `consent_event_id` are what the row MAC covers.
     pub person: Option<SealedPerson>,
-    /// For [`MailKind::AlreadySubscribed`]: which of `newsletters` they get, by which subscription.
+    /// Which of `newsletters` they get, by which subscription; none for a confirmation, and for an answer
+    /// to who asked all that they get.
     pub held: Vec<(NewsletterNumber, SubscriptionId)>,
     /// The `Date` of every copy.
     pub created_at: Timestamp,
@@ -101,7 +102,7 @@ impl MailStore {
             "WITH pick AS (
                  SELECT m.id FROM mail m
                  WHERE m.state IN (0, 3) AND (m.not_before IS NULL OR m.not_before <= $3)
-                   AND m.deadline > $3 AND m.kind IN (1, 2)
+                   AND m.deadline > $3 AND m.kind IN (1, 2, 4)
                  ORDER BY m.not_before NULLS FIRST, m.id LIMIT $2 FOR UPDATE SKIP LOCKED
              ), judged AS (
                  SELECT m.id,
@@ -110,6 +111,7 @@ impl MailStore {
                             WHEN 1 THEN EXISTS (
                                 SELECT 1 FROM sign_up u
                                 WHERE u.box_id = m.box_id AND u.expires_at > $3)
+                            WHEN 4 THEN true
                             ELSE EXISTS (
                                 SELECT 1 FROM subscription s
                                 WHERE s.subscription_id = m.subscription_id AND s.state = 1)
@@ -122,7 +124,7 @@ impl MailStore {
                                    OR x.code IN (SELECT b.suppression_code FROM subscriber b
                                                  WHERE b.address_index = m.address_index))
                               AND (x.expires_at IS NULL OR x.expires_at > $3)
-                              AND x.level IN (3, 4)) AS wanted
+                              AND (x.level = 3 OR (x.level = 4 AND m.kind <> 4))) AS wanted
                  FROM pick p JOIN mail m ON m.id = p.id
              )
              UPDATE mail m
@@ -179,7 +181,10 @@ impl MailStore {
         }
         claim.mails.sort_by_key(|mail| mail.key.mail);
         for mail in &mut claim.mails {
-            if mail.kind == MailKind::AlreadySubscribed {
+            if matches!(
+                mail.kind,
+                MailKind::AlreadySubscribed | MailKind::RightsReply
+            ) {
                 mail.held = self.held(mail.key.mail).await?;
             }
         }
@@ -191,8 +196,9 @@ impl MailStore {
             "SELECT s.newsletter_id, s.subscription_id FROM mail m
              JOIN subscriber b ON b.address_index = m.address_index
              JOIN subscription s ON s.subscriber_id = b.id AND s.state = 1
-                                AND s.newsletter_id = ANY(m.newsletter_ids)
-             WHERE m.id = $1 ORDER BY array_position(m.newsletter_ids, s.newsletter_id)",
+                                AND (m.kind = 4 OR s.newsletter_id = ANY(m.newsletter_ids))
+             WHERE m.id = $1
+             ORDER BY array_position(m.newsletter_ids, s.newsletter_id), s.newsletter_id",
             mail
         )
         .fetch_all(&self.database.pool)

@@ -24,7 +24,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 pub use erase::{Erased, Whose};
 pub use records::{
-    Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, Known, Left,
+    Answered, Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, Known, Left,
     NewConsent, NewMail, NoticeRef, PendingSignUp, SubscriptionRow, SuppressedCode, Suppression,
     SuppressionLevel, Undone, UnsubscribeRow, Wanted, Withdrawal,
 };
@@ -345,8 +345,8 @@ impl Turn {
             let why = "a request is not for this turn to apply".to_owned();
             return Err(StoreError::Unexpected(sqlx::Error::Protocol(why)));
         }
-        write_facts::all(&mut self.tx, changes).await?;
         write::people(&mut self.tx, changes, now).await?;
+        write_facts::all(&mut self.tx, changes).await?;
         write::mails(&mut self.tx, changes, now).await?;
         ledger::append(&mut self.tx, self.head, &changes.ledger).await?;
         requests::all(&mut self.tx, changes, &self.repeated, now).await?;

@@ -94,7 +94,8 @@ impl DeliveryStore {
             });
         };
         let rows = sqlx::query!(
-            "SELECT seq, subscription_id FROM ledger_entry WHERE seq > $1 ORDER BY seq LIMIT 1000",
+            "SELECT seq, subscription_id, newsletter_id IS NULL AND effect = 0 AS \"everything!\"
+             FROM ledger_entry WHERE seq > $1 ORDER BY seq LIMIT 1000",
             columns::bigint(seq),
         )
         .fetch_all(&self.database.pool)
@@ -109,6 +110,8 @@ impl DeliveryStore {
                 Some(id) => stops.subscriptions.push(columns::id(&id, "ledger_entry")?),
                 None => stops.unnamed = true,
             }
+            // one of several that ended
+            stops.unnamed |= row.everything;
         }
         Ok(stops)
     }

@@ -2,6 +2,8 @@
 //! the other, and what has changed at the end.
 
 mod bounce;
+mod everything;
+mod look_ups;
 mod mails;
 mod sign_ups;
 mod stops;
@@ -10,11 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use address_open::AddressKeys;
 use domain::{
-    AddressIndex, BoxId, Effect, Entropy, EventId, LedgerEntry, NewsletterNumber, NoticeHash,
-    Request, SubscriptionId, Timestamp,
+    AddressIndex, BoxId, Effect, Entropy, EventId, LedgerEntry, MailboxCode, NewsletterNumber,
+    NoticeHash, Request, SubscriptionId, Timestamp,
 };
-use store::{Changes, EarlyEvent, Known, NoticeRef, PendingSignUp, UnsubscribeRow, Wanted};
+use store::{
+    Answered, Changes, EarlyEvent, Known, NoticeRef, PendingSignUp, UnsubscribeRow, Wanted,
+};
 
+use self::look_ups::Question;
 use self::mails::MailWish;
 use super::reading::Readable;
 use super::subject::Subject;
@@ -41,13 +46,25 @@ pub(super) fn wanted<'a>(events: impl IntoIterator<Item = &'a Readable>) -> Want
             Request::Confirm(confirm) => {
                 wanted.boxes.insert(confirm.box_id);
             }
-            Request::NotMe(not_me) | Request::NeverEmail(not_me) => {
+            Request::NotMe(not_me) => {
                 wanted.boxes.insert(not_me.box_id);
                 wanted.recorded.insert(event.event_id);
             }
-            Request::Unsubscribe(leave) | Request::UnsubscribeAll(leave) => {
+            Request::NeverEmail(not_me) => {
+                wanted.boxes.insert(not_me.box_id);
+                wanted.box_owners.insert(not_me.box_id);
+                wanted.unsubscribes.insert(event.event_id);
+                wanted.recorded.insert(event.event_id);
+            }
+            Request::Unsubscribe(leave) => {
                 wanted.unsubscribes.insert(event.event_id);
                 wanted.subscriptions.insert(leave.subscription_id);
+                wanted.recorded.insert(event.event_id);
+            }
+            Request::UnsubscribeAll(leave) => {
+                wanted.unsubscribes.insert(event.event_id);
+                wanted.subscriptions.insert(leave.subscription_id);
+                wanted.owners.insert(leave.subscription_id);
                 wanted.recorded.insert(event.event_id);
             }
             Request::Bounce(bounce) => {
@@ -59,7 +76,14 @@ pub(super) fn wanted<'a>(events: impl IntoIterator<Item = &'a Readable>) -> Want
                 wanted.unsubscribes.insert(undo.unsubscribe);
                 wanted.recorded.insert(event.event_id);
             }
-            Request::LookUp(_) => {}
+            Request::LookUp(_) => {
+                if let Some(codes) = &event.codes {
+                    wanted.addresses.insert(codes.index);
+                    wanted.codes.insert(*codes.suppression.as_bytes());
+                    wanted.codes.insert(*codes.mailbox.as_bytes());
+                    wanted.asking.insert(codes.mailbox);
+                }
+            }
             // It has a turn of its own.
             Request::Erasure(_) => {}
         }
@@ -84,15 +108,21 @@ pub(super) struct WorkingSet<'a> {
     waiting: BTreeMap<BoxId, PendingSignUp>,
     unsubscribes: BTreeMap<EventId, UnsubscribeRow>,
     changed_unsubscribes: BTreeSet<EventId>,
+    /// By which of them each person left everything.
+    everything: BTreeMap<AddressIndex, BTreeSet<EventId>>,
     early: BTreeMap<BoxId, Vec<EarlyEvent>>,
     identities: BTreeMap<(AddressIndex, NewsletterNumber), SubscriptionId>,
     suppressed: BTreeSet<[u8; 32]>,
+    silenced: BTreeSet<[u8; 32]>,
+    answered: BTreeMap<MailboxCode, Answered>,
+    first_newsletter: Option<NewsletterNumber>,
     /// Addresses that were erased, and when that was accepted.
     erased: BTreeMap<[u8; 32], Timestamp>,
     told: BTreeSet<AddressIndex>,
     recorded: BTreeSet<EventId>,
     notices: BTreeMap<(NewsletterNumber, NoticeHash), NoticeRef>,
     wishes: Vec<MailWish>,
+    questions: Vec<Question>,
     changes: Changes,
 }
 
@@ -119,14 +149,19 @@ impl<'a> WorkingSet<'a> {
                 .collect(),
             unsubscribes: BTreeMap::new(),
             changed_unsubscribes: BTreeSet::new(),
+            everything: BTreeMap::new(),
             early: BTreeMap::new(),
             identities: known.identities,
             suppressed: known.suppressed,
+            silenced: known.silenced,
+            answered: known.answered,
+            first_newsletter: known.first_newsletter,
             erased: known.erased,
             told: known.told,
             recorded: known.recorded,
             notices: known.notices,
             wishes: Vec::new(),
+            questions: Vec::new(),
             changes: Changes::default(),
         };
         for row in known.subscriptions {
@@ -153,12 +188,12 @@ impl<'a> WorkingSet<'a> {
         match &event.request {
             Request::SignUp(sign_up) => return self.sign_up(event, sign_up),
             Request::Confirm(confirm) => self.confirm(event, *confirm),
-            Request::Unsubscribe(leave) | Request::UnsubscribeAll(leave) => {
-                self.unsubscribe(event, *leave);
-            }
+            Request::Unsubscribe(leave) => self.unsubscribe(event, *leave),
+            Request::UnsubscribeAll(leave) => self.unsubscribe_all(event, *leave),
             Request::Undo(undo) => self.undo(event, *undo),
-            Request::NotMe(not_me) | Request::NeverEmail(not_me) => self.not_me(event, *not_me),
-            Request::LookUp(_) => {}
+            Request::NotMe(not_me) => self.not_me(event, *not_me),
+            Request::NeverEmail(not_me) => self.never_email(event, *not_me),
+            Request::LookUp(look_up) => return self.look_up(event, look_up),
             Request::Bounce(bounce) => self.bounce(event, *bounce),
             Request::Erasure(_) => return Err(Inapplicable("it needs a turn of its own")),
         }
@@ -168,6 +203,7 @@ impl<'a> WorkingSet<'a> {
     /// What has changed. The caller adds what became of each request.
     pub(super) fn finish(mut self) -> Changes {
         self.write_mails();
+        self.answer();
         for subject in self.subjects.values() {
             let row = subject.row(self.keys);
             self.changes
@@ -200,6 +236,7 @@ impl<'a> WorkingSet<'a> {
         self.unsubscribes.insert(row.event_id, row);
         if let Some(left) = row.left {
             self.subject(left.subscription_id).put_unsubscribe(row);
+            self.put_everything(row, left);
         }
     }
 

@@ -11,6 +11,7 @@
 //! | `flusher` | writes results down, hands chunks back |
 //! | `mail_sender` | the lane for one-to-one mail |
 //! | `prepare` | from a claimed row to a finished message, or why there is none |
+//! | `letters` | one-to-one mails with their links |
 //! | `opens` | how many addresses may be opened in a second |
 //! | `issue_in_hand` | an issue's templates, compiled once |
 //! | `line` | one connection, opened when needed |
@@ -27,6 +28,7 @@ mod lane;
 mod line;
 pub(crate) mod mail_sender;
 mod opens;
+mod letters;
 mod prepare;
 mod preparer;
 mod settlement;

@@ -4,16 +4,14 @@
 use address_open::{OpenError, RowFields};
 use address_seal::Purpose as SealPurpose;
 use domain::{
-    BoxId, Catalogue, EmailAddress, IssueNumber, Language, MailKind, Newsletter, NewsletterNumber,
+    Catalogue, EmailAddress, IssueNumber, Language, MailKind, Newsletter, NewsletterNumber,
     SubscriptionId, Timestamp,
 };
-use link_token::{Purpose, expiry_aux};
-use mail::{
-    AlreadyHeld, AlreadySubscribedMail, ConfirmationMail, MailError, Recipient, SignError,
-    ThawError, WireText,
-};
+use link_token::Purpose;
+use mail::{MailError, Recipient, SignError, ThawError, WireText};
 use store::{ClaimedDelivery, ClaimedMail, SealedPerson};
 
+use super::letters::Letter;
 use super::{IssueInHand, sending_domain};
 use crate::Keys;
 use crate::journal::Attempt;
@@ -22,7 +20,8 @@ use crate::journal::Attempt;
 pub(super) struct Ready {
     pub(super) attempt: Attempt,
     pub(super) kind: MailKind,
-    /// Whose stop cuts it; none for a confirmation, which has no subscription yet.
+    /// Whose stop cuts it; none for a confirmation, which has no subscription yet, and for an answer to
+    /// who asked how to leave.
     pub(super) subscription: Option<SubscriptionId>,
     /// What the Message-ID is made of besides the issue.
     pub(super) subject: [u8; 16],
@@ -75,7 +74,11 @@ pub(crate) enum Unmailable {
 }
 
 /// Checks the row MAC, then opens the address: HPKE alone does not say who sealed.
-fn open(keys: &Keys, person: &SealedPerson) -> Result<EmailAddress, Unmailable> {
+fn open(
+    keys: &Keys,
+    person: &SealedPerson,
+    purpose: SealPurpose,
+) -> Result<EmailAddress, Unmailable> {
     let fields = RowFields {
         subscription_id: person.subscription_id,
         box_id: person.box_id,
@@ -88,7 +91,7 @@ fn open(keys: &Keys, person: &SealedPerson) -> Result<EmailAddress, Unmailable> 
         return Err(Unmailable::Forged);
     }
     keys.opener
-        .open(&person.sealed, SealPurpose::Subscriber, person.box_id)
+        .open(&person.sealed, purpose, person.box_id)
         .map_err(Unmailable::Unopened)
 }
 
@@ -103,7 +106,7 @@ pub(super) fn delivery(
 ) -> Result<Ready, Unmailable> {
     let person = claimed.person.as_ref().ok_or(Unmailable::Unreadable)?;
     same_newsletter(issue.newsletter.number, person.newsletter)?;
-    let address = open(keys, person)?;
+    let address = open(keys, person, SealPurpose::Subscriber)?;
     let (language, template) = issue.template(person.language);
     let subject = *person.subscription_id.as_bytes();
     let token = keys
@@ -166,7 +169,11 @@ pub(super) fn mail(
     now: Timestamp,
 ) -> Result<Ready, Unmailable> {
     let person = claimed.person.as_ref().ok_or(Unmailable::Unreadable)?;
-    let address = open(keys, person)?;
+    let purpose = match claimed.kind {
+        MailKind::RightsReply => SealPurpose::LookUp,
+        _ => SealPurpose::Subscriber,
+    };
+    let address = open(keys, person, purpose)?;
     let newsletters = claimed
         .newsletters
         .iter()
@@ -194,6 +201,7 @@ pub(super) fn mail(
             letter.already_subscribed(&claimed.held)?,
             Some(person.subscription_id),
         ),
+        MailKind::RightsReply => (letter.leave_links(&claimed.held)?, None),
         // every other kind has its own issue and its own rules first
         _ => return Err(Unmailable::NoSender),
     };
@@ -219,90 +227,8 @@ pub(super) fn mail(
     })
 }
 
-/// What the two kinds of one-to-one mail have in common.
-struct Letter<'a> {
-    keys: &'a Keys,
-    base_url: &'a str,
-    catalogue: &'a Catalogue,
-    newsletters: &'a [&'a Newsletter],
-    language: Language,
-    address: &'a EmailAddress,
-    message_id: &'a str,
-    date: Timestamp,
-}
-
-impl Letter<'_> {
-    fn confirmation(&self, box_id: BoxId, now: Timestamp) -> Result<Vec<u8>, Unmailable> {
-        let subject = box_id.as_bytes();
-        let life = Purpose::Confirm.life().unwrap_or_default();
-        let confirm = self
-            .keys
-            .join
-            .mint(Purpose::Confirm, subject, expiry_aux(now, life));
-        let not_me = self.keys.leave.mint(Purpose::NotMe, subject, 0);
-        mail::confirmation(&ConfirmationMail {
-            body: self
-                .catalogue
-                .body
-                .as_ref()
-                .ok_or(Unmailable::NoCatalogue)?,
-            newsletters: self.newsletters,
-            language: self.language,
-            recipient: self.address,
-            base_url: self.base_url,
-            confirm_url: &self.page("confirm", &confirm),
-            not_me_url: &self.page("u", &not_me),
-            message_id: self.message_id,
-            date: self.date,
-        })
-        .map_err(Unmailable::Unrendered)
-    }
-
-    fn already_subscribed(
-        &self,
-        held: &[(NewsletterNumber, SubscriptionId)],
-    ) -> Result<Vec<u8>, Unmailable> {
-        let links = held
-            .iter()
-            .map(|(number, subscription)| {
-                let newsletter = self.catalogue.newsletter_by_number(*number)?;
-                let subject = subscription.as_bytes();
-                let token = self.keys.leave.mint(Purpose::Unsubscribe, subject, 0);
-                let url = page(self.base_url, "u", &token, &[newsletter], self.language);
-                Some((newsletter, url))
-            })
-            .collect::<Option<Vec<_>>>()
-            .ok_or(Unmailable::NoCatalogue)?;
-        let held: Vec<AlreadyHeld<'_>> = links
-            .iter()
-            .map(|(newsletter, url)| AlreadyHeld {
-                newsletter,
-                unsubscribe_url: url,
-            })
-            .collect();
-        mail::already_subscribed(&AlreadySubscribedMail {
-            body: self
-                .catalogue
-                .body
-                .as_ref()
-                .ok_or(Unmailable::NoCatalogue)?,
-            held: &held,
-            language: self.language,
-            recipient: self.address,
-            base_url: self.base_url,
-            message_id: self.message_id,
-            date: self.date,
-        })
-        .map_err(Unmailable::Unrendered)
-    }
-
-    fn page(&self, route: &str, token: &str) -> String {
-        page(self.base_url, route, token, self.newsletters, self.language)
-    }
-}
-
 /// The address of a page. `n` and `l` only say what the page may show; the token decides.
-fn page(
+pub(super) fn page(
     base_url: &str,
     route: &str,
     token: &str,

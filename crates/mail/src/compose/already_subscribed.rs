@@ -46,9 +46,21 @@ struct Letter<'a> {
     leave: Vec<Leave<'a>>,
 }
 
-struct Leave<'a> {
-    words: String,
-    url: &'a str,
+/// A link to leave, with its words.
+pub(super) struct Leave<'a> {
+    pub(super) words: String,
+    pub(super) url: &'a str,
+}
+
+impl<'a> Leave<'a> {
+    pub(super) fn list(held: &[AlreadyHeld<'a>], language: Language) -> Vec<Self> {
+        held.iter()
+            .map(|held| Self {
+                words: Say(language).unsubscribe(held.newsletter.name.in_language(language)),
+                url: held.unsubscribe_url,
+            })
+            .collect()
+    }
 }
 
 #[derive(Template)]
@@ -86,14 +98,7 @@ pub fn already_subscribed(mail: &AlreadySubscribedMail<'_>) -> Result<Vec<u8>, M
         asked: say.asked(body_name, several),
         items: Item::list(mail.held.iter().map(|held| held.newsletter), mail.language),
         nothing_to_do: say.already(several),
-        leave: mail
-            .held
-            .iter()
-            .map(|held| Leave {
-                words: say.unsubscribe(held.newsletter.name.in_language(mail.language)),
-                url: held.unsubscribe_url,
-            })
-            .collect(),
+        leave: Leave::list(mail.held, mail.language),
     };
     let why = say.why_sign_up(body_name);
     let mut shell = Shell::new(mail.body, mail.language, mail.base_url, &title, why)?;

@@ -2,7 +2,7 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `confirmation`, `already_subscribed` | mails to one person |
+//! | `confirmation`, `already_subscribed`, `leave_links` | mails to one person |
 //! | `frozen`, `issue` | an issue as it was approved, and as it is written to each recipient |
 //! | `words` | English and Welsh |
 //! | `shell` | band, heading and foot around every text |
@@ -15,6 +15,7 @@ mod confirmation;
 mod error;
 mod frozen;
 mod issue;
+mod leave_links;
 mod letterhead;
 mod message;
 mod part;
@@ -26,6 +27,7 @@ pub use confirmation::{ConfirmationMail, confirmation};
 pub use error::MailError;
 pub use frozen::{FrozenIssue, IssueMail, ThawError};
 pub use issue::{IssueTemplate, Recipient};
+pub use leave_links::{LeaveLinksMail, leave_links};
 
 /// Over this many bytes of HTML, mail programs cut a message off, and with it the unsubscribe link
 /// (`privacy.md` EML-26).

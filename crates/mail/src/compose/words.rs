@@ -200,6 +200,87 @@ impl Say {
         }
     }
 
+    pub(crate) const fn leave_links_title(self, is_none: bool) -> &'static str {
+        if is_none {
+            self.pick(
+                "We send no newsletter to this address",
+                "Nid ydym yn anfon cylchlythyr i’r cyfeiriad hwn",
+            )
+        } else {
+            self.pick(
+                "Your links to unsubscribe",
+                "Eich dolenni i ddad-danysgrifio",
+            )
+        }
+    }
+
+    pub(crate) const fn leave_links_preheader(self, is_none: bool) -> &'static str {
+        if is_none {
+            self.pick(
+                "Our emails may come to another address of yours.",
+                "Efallai fod ein negeseuon yn dod i gyfeiriad arall sydd gennych.",
+            )
+        } else {
+            self.pick(
+                "One link for each newsletter. Nothing has changed yet.",
+                "Un ddolen ar gyfer pob cylchlythyr. Does dim wedi newid eto.",
+            )
+        }
+    }
+
+    pub(crate) fn asked_to_leave(self, body: &str, is_none: bool) -> String {
+        match (self.0, is_none) {
+            (Language::En, false) => format!(
+                "Someone, we think you, asked {body} how to stop emails to this address. It gets:"
+            ),
+            (Language::En, true) => {
+                format!("Someone, we think you, asked {body} how to stop emails to this address.")
+            }
+            (Language::Cy, false) => format!(
+                "Mae rhywun, chi yn ein barn ni, wedi gofyn i {body} sut i atal negeseuon e-bost i’r cyfeiriad hwn. Mae’n cael:"
+            ),
+            (Language::Cy, true) => format!(
+                "Mae rhywun, chi yn ein barn ni, wedi gofyn i {body} sut i atal negeseuon e-bost i’r cyfeiriad hwn."
+            ),
+        }
+    }
+
+    pub(crate) const fn leave_links(self, is_none: bool) -> &'static str {
+        if is_none {
+            self.pick(
+                "We send no newsletter to it. If you get one from us, it comes to another address of yours, and has a link to unsubscribe at the end. You can also ask again with that address.",
+                "Nid ydym yn anfon cylchlythyr iddo. Os ydych yn cael un gennym, mae’n dod i gyfeiriad arall sydd gennych, ac mae dolen i ddad-danysgrifio ar ei ddiwedd. Gallwch hefyd ofyn eto gyda’r cyfeiriad hwnnw.",
+            )
+        } else {
+            self.pick(
+                "At the end of this email is a link for each. Follow it and press the button on the page that opens. The page can also stop all of them at once. The links keep working, so you can keep this email.",
+                "Ar ddiwedd yr e-bost hwn mae dolen ar gyfer pob un. Dilynwch hi a phwyswch y botwm ar y dudalen sy’n agor. Gall y dudalen hefyd atal pob un ar unwaith. Mae’r dolenni’n dal i weithio, felly gallwch gadw’r e-bost hwn.",
+            )
+        }
+    }
+
+    pub(crate) const fn leave_links_not_you(self) -> &'static str {
+        self.pick(
+            "If you did not ask, you do not need to do anything: nothing has changed. We send this answer at most once a day.",
+            "Os na wnaethoch ofyn, does dim angen i chi wneud dim: does dim wedi newid. Byddwn yn anfon yr ateb hwn unwaith y dydd ar y mwyaf.",
+        )
+    }
+
+    pub(crate) const fn ask_again(self) -> &'static str {
+        self.pick("Ask for your links", "Gofyn am eich dolenni")
+    }
+
+    pub(crate) fn why_leave_links(self, body: &str) -> String {
+        match self.0 {
+            Language::En => format!(
+                "You get this email because this address was typed into the form of {body} for people who want to unsubscribe."
+            ),
+            Language::Cy => format!(
+                "Rydych yn cael yr e-bost hwn am fod y cyfeiriad hwn wedi cael ei roi ar ffurflen {body} i bobl sydd am ddad-danysgrifio."
+            ),
+        }
+    }
+
     pub(crate) const fn already_preheader(self) -> &'static str {
         self.pick("Nothing has changed.", "Does dim wedi newid.")
     }

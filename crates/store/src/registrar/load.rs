@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    AddressIndex, KeyId, KeyState, MailboxCode, Method, NewsletterNumber, NoticeHash, SealedAddress,
-    SubscriptionId, SuppressionCode, Timestamp, TokenKey,
+    AddressIndex, KeyId, KeyState, MailboxCode, Method, NewsletterNumber, NoticeHash,
+    SealedAddress, SubscriptionId, SuppressionCode, Timestamp, TokenKey,
 };
 use sqlx::PgConnection;
 
 use super::load_facts;
-use super::records::{Codes, EarlyEvent, EarlyKind, Known, NoticeRef, PendingSignUp, Wanted};
+use super::records::{
+    Answered, Codes, EarlyEvent, EarlyKind, Known, NoticeRef, PendingSignUp, Wanted,
+};
 use crate::{StoreError, columns};
 
 const ONE_DAY: std::time::Duration = std::time::Duration::from_hours(24);
@@ -30,18 +32,20 @@ pub(super) async fn known(
         suppressed(tx, wanted, now, &mut known).await?;
         told(tx, &addresses, now, &mut known).await?;
         notices(tx, wanted, &mut known).await?;
+        answered(tx, wanted, now, &mut known).await?;
         touched.extend(known.identities.values());
     }
     if !boxes.is_empty() || !events.is_empty() {
         subscriptions_of(tx, &boxes, &events, &mut touched).await?;
     }
+    all_of_owners(tx, wanted, &events, &mut touched).await?;
     let touched = list(touched.iter().map(|id| &id.as_bytes()[..]));
     if !boxes.is_empty() {
         sign_ups(tx, &boxes, &mut known).await?;
         early(tx, &boxes, &mut known).await?;
     }
     if !touched.is_empty() || !events.is_empty() {
-        load_facts::of_subscriptions(tx, &touched, &events, &mut known).await?;
+        load_facts::of_subscriptions(tx, &touched, &events, &boxes, &mut known).await?;
     }
     recorded(tx, wanted, &mut known).await?;
     Ok(known)
@@ -93,7 +97,7 @@ async fn suppressed(
     const TABLE: &str = "suppression";
     let codes = list(wanted.codes.iter().map(|code| &code[..]));
     let rows = sqlx::query!(
-        "SELECT code, set_at, reason = $3 AS \"erased!\" FROM suppression
+        "SELECT code, level, set_at, reason = $3 AS \"erased!\" FROM suppression
          WHERE code = ANY($1) AND level IN (3, 4) AND (expires_at IS NULL OR expires_at > $2)",
         &codes,
         columns::moment(now),
@@ -104,6 +108,9 @@ async fn suppressed(
     for row in rows {
         let code = columns::bytes(&row.code, TABLE)?;
         known.suppressed.insert(code);
+        if row.level == 3 {
+            known.silenced.insert(code);
+        }
         if row.erased {
             let at = Timestamp::from_date_time(row.set_at);
             known.erased.insert(code, at);
@@ -196,6 +203,87 @@ async fn subscriptions_of(
     Ok(())
 }
 
+/// All subscriptions of those who are meant as a person: by a subscription of theirs, by a sign-up, or
+/// by what an undo takes back.
+async fn all_of_owners(
+    tx: &mut PgConnection,
+    wanted: &Wanted,
+    events: &[Vec<u8>],
+    touched: &mut BTreeSet<SubscriptionId>,
+) -> Result<(), StoreError> {
+    if wanted.owners.is_empty() && wanted.box_owners.is_empty() && events.is_empty() {
+        return Ok(());
+    }
+    let owners = list(wanted.owners.iter().map(|id| &id.as_bytes()[..]));
+    let boxes = list(wanted.box_owners.iter().map(|id| &id.as_bytes()[..]));
+    let rows = sqlx::query_scalar!(
+        "WITH owner AS (
+             SELECT subscriber_id AS id FROM subscription WHERE subscription_id = ANY($1)
+             UNION
+             SELECT s.subscriber_id FROM consent c
+             JOIN subscription s ON s.subscription_id = c.subscription_id
+             WHERE c.box_id = ANY($2)
+             UNION
+             SELECT p.id FROM sign_up w JOIN subscriber p ON p.address_index = w.address_index
+             WHERE w.box_id = ANY($2)
+             UNION
+             SELECT subscriber_id FROM unsubscribe
+             WHERE event_id = ANY($3) AND subscriber_id IS NOT NULL
+         )
+         SELECT s.subscription_id FROM owner o JOIN subscription s ON s.subscriber_id = o.id",
+        &owners,
+        &boxes,
+        events,
+    )
+    .fetch_all(tx)
+    .await?;
+    for id in rows {
+        touched.insert(columns::id(&id, "subscription")?);
+    }
+    Ok(())
+}
+
+/// How many answers each mailbox that asks has got. The kind stands in the statement, as above.
+async fn answered(
+    tx: &mut PgConnection,
+    wanted: &Wanted,
+    now: Timestamp,
+    known: &mut Known,
+) -> Result<(), StoreError> {
+    const TABLE: &str = "mail";
+    if wanted.asking.is_empty() {
+        return Ok(());
+    }
+    let mailboxes = list(wanted.asking.iter().map(|code| &code.as_bytes()[..]));
+    let rows = sqlx::query!(
+        "SELECT mailbox_code, count(*) AS \"week!\",
+                count(*) FILTER (WHERE created_at > $3) AS \"day!\"
+         FROM mail WHERE mailbox_code = ANY($1) AND kind = 4 AND created_at > $2
+         GROUP BY mailbox_code",
+        &mailboxes,
+        columns::moment(now.minus(ONE_DAY * 7)),
+        columns::moment(now.minus(ONE_DAY)),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    for row in rows {
+        known.answered.insert(
+            MailboxCode::new(columns::bytes(&row.mailbox_code, TABLE)?),
+            Answered {
+                day: columns::number(row.day, TABLE)?,
+                week: columns::number(row.week, TABLE)?,
+            },
+        );
+    }
+    let first = sqlx::query_scalar!("SELECT min(id) FROM newsletter")
+        .fetch_one(tx)
+        .await?;
+    known.first_newsletter = first
+        .map(|id| columns::number(id, TABLE).map(NewsletterNumber))
+        .transpose()?;
+    Ok(())
+}
+
 async fn sign_ups(
     tx: &mut PgConnection,
     boxes: &[Vec<u8>],
@@ -249,6 +337,7 @@ async fn early(
             kind: match row.kind {
                 1 => EarlyKind::Confirm,
                 2 => EarlyKind::NotMe,
+                3 => EarlyKind::NeverEmail,
                 _ => return Err(StoreError::Inconsistent(TABLE)),
             },
             accepted_at: Timestamp::from_date_time(row.accepted_at),

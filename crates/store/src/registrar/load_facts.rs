@@ -12,16 +12,18 @@ use super::records::{
 };
 use crate::{StoreError, columns};
 
-/// Consents, row and unsubscribes of these subscriptions, and the unsubscribes with these ids.
+/// Consents, row and unsubscribes of these subscriptions, the unsubscribes with these ids, and those by
+/// which an owner of any of the subscriptions or sign-ups left everything.
 pub(super) async fn of_subscriptions(
     tx: &mut PgConnection,
     touched: &[Vec<u8>],
     events: &[Vec<u8>],
+    boxes: &[Vec<u8>],
     known: &mut Known,
 ) -> Result<(), StoreError> {
     consents(tx, touched, known).await?;
     subscriptions(tx, touched, known).await?;
-    unsubscribes(tx, touched, events, known).await
+    unsubscribes(tx, touched, events, boxes, known).await
 }
 
 fn sealed(
@@ -145,14 +147,29 @@ async fn unsubscribes(
     tx: &mut PgConnection,
     touched: &[Vec<u8>],
     events: &[Vec<u8>],
+    boxes: &[Vec<u8>],
     known: &mut Known,
 ) -> Result<(), StoreError> {
     const TABLE: &str = "unsubscribe";
     let rows = sqlx::query!(
-        "SELECT event_id, subscription_id, accepted_at, undo_event_id, undone_at, ledger_seq
-         FROM unsubscribe WHERE subscription_id = ANY($1) OR event_id = ANY($2)",
+        "WITH owner AS (
+             SELECT subscriber_id AS id FROM subscription WHERE subscription_id = ANY($1)
+             UNION
+             SELECT p.id FROM sign_up w JOIN subscriber p ON p.address_index = w.address_index
+             WHERE w.box_id = ANY($3)
+         ), found AS (
+             SELECT event_id FROM unsubscribe
+             WHERE subscription_id = ANY($1) OR event_id = ANY($2)
+             UNION
+             SELECT u.event_id FROM owner o JOIN unsubscribe u ON u.subscriber_id = o.id
+         )
+         SELECT u.event_id, u.subscription_id, u.accepted_at, u.undo_event_id, u.undone_at,
+                u.ledger_seq, p.address_index AS \"everything_of?\"
+         FROM found f JOIN unsubscribe u ON u.event_id = f.event_id
+         LEFT JOIN subscriber p ON p.id = u.subscriber_id",
         touched,
         events,
+        boxes,
     )
     .fetch_all(tx)
     .await?;
@@ -162,6 +179,10 @@ async fn unsubscribes(
                 subscription_id: columns::id(&id, TABLE)?,
                 accepted_at: Timestamp::from_date_time(at),
                 ledger_seq: seq(row.ledger_seq, TABLE)?,
+                everything_of: row
+                    .everything_of
+                    .map(|index| columns::bytes(&index, TABLE).map(AddressIndex::new))
+                    .transpose()?,
             }),
             (None, None) => None,
             _ => return Err(StoreError::Inconsistent(TABLE)),

@@ -167,6 +167,8 @@ pub struct Left {
     pub accepted_at: Timestamp,
     /// Its ledger entry.
     pub ledger_seq: Option<u64>,
+    /// Whose: there where all that the person gets is ended.
+    pub everything_of: Option<AddressIndex>,
 }
 
 /// An undo that was accepted.
@@ -196,6 +198,8 @@ pub enum EarlyKind {
     Confirm,
     /// A "not me".
     NotMe,
+    /// A "not me" of somebody who wants no mail at all.
+    NeverEmail,
 }
 
 /// A confirm or "not me" that waits for its sign-up.
@@ -319,6 +323,12 @@ pub struct Wanted {
     pub unsubscribes: BTreeSet<EventId>,
     /// Subscriptions that are named.
     pub subscriptions: BTreeSet<SubscriptionId>,
+    /// Subscriptions whose owner is meant, with all that they get.
+    pub owners: BTreeSet<SubscriptionId>,
+    /// Sign-ups whose owner is meant.
+    pub box_owners: BTreeSet<BoxId>,
+    /// Mailboxes that a question is to be answered to.
+    pub asking: BTreeSet<MailboxCode>,
     /// Requests that get a ledger entry.
     pub recorded: BTreeSet<EventId>,
     /// Notices that were on screen.
@@ -344,12 +354,27 @@ pub struct Known {
     pub suppressed: BTreeSet<[u8; 32]>,
     /// Those that were erased, and when the last erasure was accepted: what is older never was.
     pub erased: BTreeMap<[u8; 32], Timestamp>,
+    /// Those of the wanted codes that get no mail at all (level 3).
+    pub silenced: BTreeSet<[u8; 32]>,
+    /// How many answers went, or will go, to each mailbox that asks.
+    pub answered: BTreeMap<MailboxCode, Answered>,
+    /// The first newsletter: its mailbox answers those who get none.
+    pub first_newsletter: Option<NewsletterNumber>,
     /// Addresses that were told in the last day that they get the newsletter already.
     pub told: BTreeSet<AddressIndex>,
     /// Requests that the ledger has already.
     pub recorded: BTreeSet<EventId>,
     /// The notices that exist.
     pub notices: BTreeMap<(NewsletterNumber, NoticeHash), NoticeRef>,
+}
+
+/// Answers to one mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Answered {
+    /// In the last 24 hours.
+    pub day: u32,
+    /// In the last seven days.
+    pub week: u32,
 }
 
 /// A request that cannot be applied, and why.
@@ -395,6 +420,8 @@ pub struct Changes {
     pub suppressions: Vec<Suppression>,
     /// What to send.
     pub mails: Vec<NewMail>,
+    /// A new mark, where somebody who had left may come back.
+    pub resumption: Option<[u8; 16]>,
     /// What to append to the ledger, in this order.
     pub ledger: Vec<LedgerEntry>,
 }

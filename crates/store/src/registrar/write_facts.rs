@@ -12,7 +12,17 @@ pub(super) async fn all(tx: &mut PgConnection, changes: &Changes) -> Result<(), 
     new_consents(tx, &changes.new_consents).await?;
     consents(tx, &changes.consents).await?;
     unsubscribes(tx, changes).await?;
+    resumption(tx, changes).await?;
     early(tx, changes).await
+}
+
+async fn resumption(tx: &mut PgConnection, changes: &Changes) -> Result<(), StoreError> {
+    if let Some(mark) = &changes.resumption {
+        sqlx::query!("UPDATE resumption SET mark = $1", &mark[..])
+            .execute(tx)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn new_consents(tx: &mut PgConnection, rows: &[NewConsent]) -> Result<(), StoreError> {
@@ -91,13 +101,18 @@ async fn unsubscribes(tx: &mut PgConnection, changes: &Changes) -> Result<(), St
     }
     sqlx::query!(
         "INSERT INTO unsubscribe (event_id, subscription_id, accepted_at, undo_event_id, undone_at,
-                                  ledger_seq)
-         SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::timestamptz[], $4::bytea[],
-                              $5::timestamptz[], $6::bigint[])
+                                  ledger_seq, subscriber_id)
+         SELECT new.event_id, new.subscription_id, new.accepted_at, new.undo_event_id,
+                new.undone_at, new.ledger_seq, p.id
+         FROM unnest($1::bytea[], $2::bytea[], $3::timestamptz[], $4::bytea[], $5::timestamptz[],
+                     $6::bigint[], $7::bytea[])
+              AS new (event_id, subscription_id, accepted_at, undo_event_id, undone_at, ledger_seq,
+                      everything_of)
+         LEFT JOIN subscriber p ON p.address_index = new.everything_of
          ON CONFLICT (event_id) DO UPDATE SET
              subscription_id = EXCLUDED.subscription_id, accepted_at = EXCLUDED.accepted_at,
              undo_event_id = EXCLUDED.undo_event_id, undone_at = EXCLUDED.undone_at,
-             ledger_seq = EXCLUDED.ledger_seq",
+             ledger_seq = EXCLUDED.ledger_seq, subscriber_id = EXCLUDED.subscriber_id",
         &column(rows, |row| row.event_id.as_bytes().to_vec()),
         &column(rows, |row| row
             .left
@@ -115,6 +130,10 @@ async fn unsubscribes(tx: &mut PgConnection, changes: &Changes) -> Result<(), St
             .left
             .and_then(|left| left.ledger_seq)
             .map(columns::bigint)) as &[Option<i64>],
+        &column(rows, |row| row
+            .left
+            .and_then(|left| left.everything_of)
+            .map(|index| index.as_bytes().to_vec())) as &[Option<Vec<u8>>],
     )
     .execute(tx)
     .await?;
@@ -135,6 +154,7 @@ async fn early(tx: &mut PgConnection, changes: &Changes) -> Result<(), StoreErro
             &column(rows, |row| match row.kind {
                 EarlyKind::Confirm => 1_i16,
                 EarlyKind::NotMe => 2,
+                EarlyKind::NeverEmail => 3,
             }),
             &column(rows, |row| columns::moment(row.accepted_at)),
             &column(rows, |row| i16::from(row.token.version)),

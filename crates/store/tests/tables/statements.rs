@@ -69,6 +69,8 @@ const WEB: &[&str] = &[
     "spools::beat",
     "migrate::belongs_to",
 ];
+/// Those of the role that takes unsubscribes, besides.
+const UNSUBSCRIBE: &[&str] = &["resumption"];
 /// Those of the tables' owner and of everybody.
 const NOBODY: &[&str] = &[
     "migrate::migrate",
@@ -83,6 +85,7 @@ impl Statement {
         let places = match role {
             "letterbox_deliver" => DELIVER,
             "letterbox_operator" => OPERATOR,
+            "letterbox_unsubscribe" if self.stands_in(UNSUBSCRIBE) => return true,
             _ => WEB,
         };
         self.stands_in(places)
@@ -131,7 +134,7 @@ pub(crate) fn all() -> Vec<Statement> {
             places,
         };
         assert!(
-            [DELIVER, OPERATOR, WEB, NOBODY]
+            [DELIVER, OPERATOR, WEB, UNSUBSCRIBE, NOBODY]
                 .iter()
                 .any(|places| statement.stands_in(places)),
             "whose is this? {statement:#?}"

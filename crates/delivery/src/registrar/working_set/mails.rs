@@ -8,7 +8,7 @@ use store::{Codes, NewMail, PendingSignUp};
 use super::WorkingSet;
 
 /// Pending, in a row MAC.
-const PENDING: u8 = 0;
+pub(super) const PENDING: u8 = 0;
 /// Active, in a row MAC.
 const ACTIVE: u8 = 1;
 

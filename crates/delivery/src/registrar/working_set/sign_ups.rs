@@ -47,6 +47,9 @@ impl WorkingSet<'_> {
                 .identities
                 .entry((codes.index, choice.newsletter))
                 .or_insert_with(|| domain::SubscriptionId::new(entropy.sixteen()));
+            if self.subject(id).exists() {
+                self.may_come_back();
+            }
             let consent_id = self.entropy.sixteen();
             self.changes.new_consents.push(NewConsent {
                 consent_id,
@@ -104,13 +107,12 @@ impl WorkingSet<'_> {
                     },
                 ),
                 EarlyKind::NotMe => {
-                    self.disown(
-                        box_id,
-                        early.event_id,
-                        early.accepted_at,
-                        Some(*codes),
-                        None,
-                    );
+                    self.disown(box_id, early.accepted_at, Some(*codes), None);
+                    self.ask_no_more(codes, early.event_id, early.accepted_at);
+                }
+                EarlyKind::NeverEmail => {
+                    self.disown(box_id, early.accepted_at, Some(*codes), None);
+                    self.silence(codes, early.event_id, early.accepted_at, None);
                 }
             }
         }
@@ -159,6 +161,7 @@ impl WorkingSet<'_> {
                     .as_ref()
                     .map(|sign_up| (&sign_up.codes, &sign_up.sealed)),
             );
+            self.meet_everything(id);
         }
     }
 

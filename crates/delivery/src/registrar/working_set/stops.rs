@@ -45,6 +45,7 @@ impl WorkingSet<'_> {
                 subscription_id: id,
                 accepted_at: event.accepted_at,
                 ledger_seq,
+                everything_of: None,
             }),
             undone: known.and_then(|row| row.undone),
         });
@@ -62,14 +63,16 @@ impl WorkingSet<'_> {
     }
 
     pub(super) fn undo(&mut self, event: &Readable, undo: Undo) {
+        self.may_come_back();
         let known = self.unsubscribes.get(&undo.unsubscribe).copied();
         let left = known.and_then(|row| row.left);
-        let subject = left.map(|left| self.subject(left.subscription_id));
-        let (exists, before, newsletter) = subject.map_or((false, false, None), |subject| {
-            (subject.exists(), subject.is_active(), subject.newsletter())
-        });
+        let ended = left.map(|left| self.ended_by(&left)).unwrap_or_default();
+        let exists = ended.iter().any(|id| self.subject(*id).exists());
+        let before = self.active(&ended);
         let entry = LedgerEntry {
-            newsletter,
+            newsletter: left
+                .filter(|left| left.everything_of.is_none())
+                .and_then(|left| self.subject(left.subscription_id).newsletter()),
             subscription_id: left.map(|left| left.subscription_id),
             ..self.entry(event, Method::Undo, undo.token)
         };
@@ -84,10 +87,9 @@ impl WorkingSet<'_> {
                 }),
             });
         }
-        let after = left.is_some_and(|left| self.subject(left.subscription_id).is_active());
         let effect = if left.is_some() && !exists {
             Effect::Absent
-        } else if after && !before {
+        } else if self.active(&ended) > before {
             Effect::Resumed
         } else {
             Effect::None
@@ -120,16 +122,12 @@ impl WorkingSet<'_> {
             self.set_effect(event.event_id, Effect::Absent);
             return;
         }
-        let active = |set: &mut Self| -> usize {
-            subjects
-                .iter()
-                .filter(|id| set.subject(**id).is_active())
-                .count()
-        };
-        let before = active(self);
-        let news = self.disown(box_id, event.event_id, event.accepted_at, None, seq);
-        let after = active(self);
-        let effect = if after < before {
+        let before = self.active(&subjects);
+        let (news, owner) = self.disown(box_id, event.accepted_at, None, seq);
+        if let Some(owner) = owner {
+            self.ask_no_more(&owner, event.event_id, event.accepted_at);
+        }
+        let effect = if self.active(&subjects) < before {
             Effect::Stopped
         } else if news {
             Effect::None
@@ -139,15 +137,14 @@ impl WorkingSet<'_> {
         self.set_effect(event.event_id, effect);
     }
 
-    /// Ends a sign-up for good and keeps its mailbox from being asked again. Whether this was news.
+    /// Ends a sign-up for good. Whether this was news, and whose it was.
     pub(super) fn disown(
         &mut self,
         box_id: BoxId,
-        event_id: EventId,
         at: Timestamp,
         codes: Option<Codes>,
         seq: Option<u64>,
-    ) -> bool {
+    ) -> (bool, Option<Codes>) {
         let mut owner = codes;
         if let Some(waiting) = self.end_waiting(box_id) {
             owner.get_or_insert(waiting.codes);
@@ -160,22 +157,39 @@ impl WorkingSet<'_> {
                 owner = subject.owner().copied();
             }
         }
-        if let Some(owner) = owner {
-            self.suppressed.insert(*owner.mailbox.as_bytes());
-            self.changes.suppressions.push(Suppression {
-                code: SuppressedCode::Mailbox(owner.mailbox),
-                level: SuppressionLevel::NoConfirmations,
-                generation: owner.generation,
-                reason: Method::NotMe,
-                event_id,
-                set_at: at,
-                expires_at: Some(at.plus(QUIET)),
-            });
-        }
-        news
+        (news, owner)
     }
 
-    fn entry(&self, event: &Readable, method: Method, token: TokenKey) -> LedgerEntry {
+    /// Keeps a mailbox from being asked again, for 12 months.
+    pub(super) fn ask_no_more(&mut self, owner: &Codes, event_id: EventId, at: Timestamp) {
+        self.suppressed.insert(*owner.mailbox.as_bytes());
+        self.changes.suppressions.push(Suppression {
+            code: SuppressedCode::Mailbox(owner.mailbox),
+            level: SuppressionLevel::NoConfirmations,
+            generation: owner.generation,
+            reason: Method::NotMe,
+            event_id,
+            set_at: at,
+            expires_at: Some(at.plus(QUIET)),
+        });
+    }
+
+    /// How many of these get their newsletter.
+    pub(super) fn active(&self, ids: &[SubscriptionId]) -> usize {
+        let subjects = ids.iter().filter_map(|id| self.subjects.get(id));
+        subjects.filter(|subject| subject.is_active()).count()
+    }
+
+    /// Tells the web roles that somebody who had left may come back: what they remember of unsubscribes
+    /// counts no more.
+    pub(super) fn may_come_back(&mut self) {
+        let entropy = self.entropy;
+        self.changes
+            .resumption
+            .get_or_insert_with(|| entropy.sixteen());
+    }
+
+    pub(super) fn entry(&self, event: &Readable, method: Method, token: TokenKey) -> LedgerEntry {
         LedgerEntry {
             event_id: event.event_id,
             occurred_at: event.accepted_at,
