@@ -32,22 +32,7 @@ enum Signed {
 }
 
 pub(crate) fn run() -> Result<()> {
-    let node = BrokerNode::start()?;
-    let sink = Sink::start()?;
-    let roles = Roles::start(RolesPlan {
-        unsubscribes: 0,
-        broker: Some(Vhost::of(&node)?),
-        smtp: Some(sink.url()),
-        postgres: yard::SETTINGS,
-        log: "warn",
-        ..RolesPlan::default()
-    })?;
-    audience::gather(&roles, RECIPIENTS)?;
-    let mut bench = Bench {
-        roles,
-        sink,
-        issues: 0,
-    };
+    let mut bench = Bench::start(RECIPIENTS)?;
     bench.make_keys()?;
     bench.roles.sql("VACUUM ANALYZE")?;
     let mut source = Side::new("smtp-source -d -s 10 -l 10240");
@@ -94,7 +79,35 @@ pub(crate) fn run() -> Result<()> {
         &[openssl],
         &[(both, Some(0.55))],
     );
-    bench.memory()
+    Ok(())
+}
+
+/// What a million readers take of the worker's memory, beside ten thousand.
+pub(crate) fn memory() -> Result<()> {
+    const FEW: usize = 10_000;
+    const COPIES: usize = 100;
+    let mut bench = Bench::start(FEW)?;
+    let mut peaks = Vec::new();
+    for recipients in [FEW, FEW * COPIES] {
+        if recipients > FEW {
+            bench.multiply(COPIES)?;
+        }
+        bench.restart(Signed::No)?;
+        bench.issue("for its memory", recipients)?;
+        peaks.push(peak_memory(bench.roles.delivers[0].pid()?)?);
+    }
+    let judge = |good| if good { "reached" } else { "MISSED" };
+    let ratio = peaks[1] / peaks[0];
+    table::say("\nResident memory of letterbox deliver, its peak");
+    table::say(&format!(
+        "  {FEW} recipients {:>8.1} MiB, {} recipients {:>8.1} MiB (at most 64: {}) = {ratio:.2} x (at most 1.2: {})",
+        peaks[0],
+        FEW * COPIES,
+        peaks[1],
+        judge(peaks[1] <= 64.0),
+        judge(ratio <= 1.2),
+    ));
+    Ok(())
 }
 
 struct Bench {
@@ -104,6 +117,26 @@ struct Bench {
 }
 
 impl Bench {
+    /// A worker, a relay, and an audience.
+    fn start(readers: usize) -> Result<Self> {
+        let node = BrokerNode::start()?;
+        let sink = Sink::start()?;
+        let roles = Roles::start(RolesPlan {
+            unsubscribes: 0,
+            broker: Some(Vhost::of(&node)?),
+            smtp: Some(sink.url()),
+            postgres: yard::SETTINGS,
+            log: "warn",
+            ..RolesPlan::default()
+        })?;
+        audience::gather(&roles, readers)?;
+        Ok(Self {
+            roles,
+            sink,
+            issues: 0,
+        })
+    }
+
     /// Keys that sign, beside those of the role.
     fn make_keys(&self) -> Result<()> {
         let folder = self.roles.keys().join("deliver");
@@ -194,32 +227,6 @@ impl Bench {
             each.join(", "),
         ));
         Ok(Sample::rate(mails / seconds))
-    }
-
-    /// The same readers fifty times: what a million takes of the worker's memory beside twenty thousand.
-    fn memory(&mut self) -> Result<()> {
-        const COPIES: usize = 50;
-        let mut peaks = Vec::new();
-        for recipients in [RECIPIENTS, RECIPIENTS * COPIES] {
-            if recipients > RECIPIENTS {
-                self.multiply(COPIES)?;
-            }
-            self.restart(Signed::No)?;
-            self.issue("for its memory", recipients)?;
-            peaks.push(peak_memory(self.roles.delivers[0].pid()?)?);
-        }
-        let judge = |good| if good { "reached" } else { "MISSED" };
-        let ratio = peaks[1] / peaks[0];
-        table::say("\nResident memory of letterbox deliver, its peak");
-        table::say(&format!(
-            "  {RECIPIENTS} recipients {:>8.1} MiB, {} recipients {:>8.1} MiB (at most 64: {}) = {ratio:.2} x (at most 1.2: {})",
-            peaks[0],
-            RECIPIENTS * COPIES,
-            peaks[1],
-            judge(peaks[1] <= 64.0),
-            judge(ratio <= 1.2),
-        ));
-        Ok(())
     }
 
     /// Gives each subscription copies, of subscribers of their own: the row MAC covers the subscription's

@@ -51,13 +51,14 @@ const TIME: Duration = Duration::from_secs(5);
 
 type Bench = fn() -> Result<()>;
 
-const BENCHES: [(&str, Bench); 7] = [
+const BENCHES: [(&str, Bench); 8] = [
     ("sign_up", sign_up::run),
     ("unsubscribe", unsubscribe::run),
     ("registrar", registrar::run),
     ("fan_out", fan_out::run),
     ("relay", relay::run),
     ("delivery", delivery::run),
+    ("memory", delivery::memory),
     ("footprint", footprint::run),
 ];
 
