@@ -35,6 +35,7 @@
 //! | `roles_killed_at_random` | `kill -9` of any role at any moment |
 //! | `roles_two_processes` | two processes, one folder |
 //! | `roles_keys_and_rights` | what each role holds, may do, and does not show |
+//! | `roles_keys_rotated` | link keys change on running roles, and one is known to others |
 //! | `from_embedded_to_roles` | `letterbox up` becomes separate roles, by the README's commands |
 //! | `faults/` | what goes wrong while mail is sent, by the numbers of `reliability.md` 8.2 |
 //! | `settled` | what these stories look at in the end |
@@ -58,6 +59,7 @@ mod killed_while_sending;
 mod one_click;
 mod roles_duplicates;
 mod roles_keys_and_rights;
+mod roles_keys_rotated;
 mod roles_killed_at_random;
 mod roles_main_job;
 mod roles_poison;

@@ -175,6 +175,11 @@ impl Live {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether links that were made with these would go on working with `newer`.
+    pub(crate) fn can_renew(&self, newer: &Self) -> Result<(), LinkKeyError> {
+        newer.now().keep(&self.now())
+    }
+
     /// Takes over what `newer` holds; nothing, where links would stop working by it.
     pub(crate) fn renew(&self, newer: &Self) -> Result<(), LinkKeyError> {
         let newer = newer.now();
@@ -242,6 +247,14 @@ impl LinkKeys {
     pub fn renew(&self, newer: &Self) -> Result<(), LinkKeyError> {
         assert_eq!(newer.class, self.class, "keys of another class");
         self.generations.renew(&newer.generations)
+    }
+
+    /// Whether [`LinkKeys::renew`] would take over these keys.
+    ///
+    /// # Errors
+    /// As it would say.
+    pub fn can_renew(&self, newer: &Self) -> Result<(), LinkKeyError> {
+        self.generations.can_renew(&newer.generations)
     }
 
     /// The generations and their states, the newest last.

@@ -103,6 +103,14 @@ impl ReturnPathKeys {
         self.0.renew(&newer.0)
     }
 
+    /// Whether [`ReturnPathKeys::renew`] would take over these keys.
+    ///
+    /// # Errors
+    /// As it would say.
+    pub fn can_renew(&self, newer: &Self) -> Result<(), LinkKeyError> {
+        self.0.can_renew(&newer.0)
+    }
+
     /// The local part, 58 characters, of a mail sent now.
     #[must_use]
     pub fn mint(&self, subject: &[u8; 16], issue: IssueNumber, now: Timestamp) -> String {

@@ -10,6 +10,7 @@
 mod issue;
 mod limits;
 mod operator;
+mod keys;
 mod options;
 mod roles;
 mod target;
@@ -21,8 +22,9 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use issue::{ChangeOptions, DoubtWord, InDoubt, IssueCommand, SendOptions};
 pub(crate) use limits::LimitOptions;
-pub(crate) use operator::{BodyCommand, DeadLettersCommand, KeysCommand, NewsletterCommand};
+pub(crate) use operator::{BodyCommand, DeadLettersCommand, NewsletterCommand};
 pub(crate) use options::{BrokerOptions, DatabaseOptions, RelayOptions, StopOption};
+pub(crate) use keys::{KeysCommand, MastersOption, RotateCommand};
 pub(crate) use roles::{DeliverOptions, IntakeOptions, MigrateOptions, UnsubscribeOptions};
 pub(crate) use target::{DataOption, Target};
 pub(crate) use up::UpOptions;

@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER;
 use super::dkim;
 use super::key_file::{Holder, Kind};
 use super::key_folder::{self, KeyFolder};
+use super::ledger_key;
 use super::masters;
 
 /// The lines about the masters in this folder.
@@ -26,9 +27,8 @@ pub(crate) fn of_any(path: &Path) -> anyhow::Result<Vec<String>> {
 fn of(path: &Path, holder: Holder) -> anyhow::Result<Vec<String>> {
     let folder = KeyFolder::read(path, holder)?;
     let mut lines = vec![format!("body id      {}", folder.body_id()?)];
-    let newest = folder.generations.links;
-    for kid in 1..=newest {
-        let state = key_folder::state(kid, newest).label();
+    for kid in 1..=folder.generations.links {
+        let state = folder.link_state(kid).label();
         lines.push(format!("links        key id {kid}, {state}"));
     }
     if holder.may_hold(Kind::AddressMaster) || holder.may_hold(Kind::AddressIndex) {
@@ -51,6 +51,11 @@ fn of(path: &Path, holder: Holder) -> anyhow::Result<Vec<String>> {
     for (kid, public) in sealing {
         let public = HEXLOWER.encode(&public);
         lines.push(format!("sealing      key id {kid}, public key {public}"));
+    }
+    if holder.may_hold(Kind::Ledger) {
+        let seed = folder.key(Kind::Ledger, 0)?;
+        let public = HEXLOWER.encode(&ledger_key::public(&seed)?);
+        lines.push(format!("ledger       public key {public}"));
     }
     if holder.may_sign() {
         let records = dkim::records(path)?;

@@ -1,9 +1,7 @@
 //! Keys of DKIM signatures, beside the others: `dkim-SELECTOR.key`, PEM (PKCS#8), so that keys that were
 //! made elsewhere can be put there too. Each key in the folder signs; none needs to be there.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
@@ -150,36 +148,7 @@ fn file_name(selector: &str) -> String {
     format!("dkim-{selector}.key")
 }
 
-/// A file that is not there yet, for the folder's owner only: root makes keys in folders of others.
 fn write(folder: &Path, selector: &str, pem: &str) -> anyhow::Result<()> {
-    let path = folder.join(file_name(selector));
-    let refuse = |error: io::Error| {
-        SettingsError::new(format!(
-            "cannot write {}: {error}: run this as the owner of the folder, or as root",
-            path.display()
-        ))
-    };
-    let owner = fs::metadata(folder).map_err(refuse)?;
-    let mut file = File::options()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(refuse)?;
-    let written = file
-        .metadata()
-        .and_then(|own| {
-            if own.uid() == owner.uid() {
-                return Ok(());
-            }
-            fchown(&file, Some(owner.uid()), Some(owner.gid()))
-        })
-        .and_then(|()| file.write_all(pem.trim_end().as_bytes()))
-        .and_then(|()| file.write_all(b"\n"))
-        .and_then(|()| file.sync_all());
-    if let Err(error) = written {
-        let _ = fs::remove_file(&path);
-        return Err(refuse(error).into());
-    }
-    Ok(())
+    let line = Zeroizing::new(format!("{}\n", pem.trim_end()));
+    key_folder::write_private(folder, &file_name(selector), line.as_bytes())
 }

@@ -272,6 +272,12 @@ impl Holder {
         let numbers = |kind: Kind, extent| match kind.family() {
             None => 0..=0,
             Some(family) => {
+    /// What its folder holds of a family.
+    pub(super) fn kinds_of(self, family: Family) -> impl Iterator<Item = Kind> {
+        let kinds = self.share().iter().map(|(kind, _)| *kind);
+        kinds.filter(move |kind| kind.family() == Some(family))
+    }
+
                 let newest = generations.newest(family);
                 match extent {
                     Extent::Every => 1..=newest,

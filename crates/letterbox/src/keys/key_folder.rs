@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, FileType};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -15,11 +15,14 @@ use zeroize::Zeroizing;
 
 use super::dkim;
 use super::key_file::{Generations, Holder, KeyFile, Kind};
+use super::marks::{Mark, Marks};
 use crate::failure::SettingsError;
 
 /// What a folder of keys holds, read and checked.
 pub(super) struct KeyFolder {
+    pub(super) holder: Holder,
     pub(super) generations: Generations,
+    pub(super) marks: Marks,
     values: BTreeMap<KeyFile, Zeroizing<Vec<u8>>>,
 }
 
@@ -28,7 +31,12 @@ impl KeyFolder {
     pub(super) fn read(path: &Path, holder: Holder) -> anyhow::Result<Self> {
         check_folder(path, holder)?;
         let mut found = BTreeSet::new();
+        let mut marks = Marks::default();
         for (name, file_type) in entries(path)? {
+            if let Some(mark) = Mark::from_name(&name).filter(|_| file_type.is_file()) {
+                marks.0.insert(mark);
+                continue;
+            }
             match KeyFile::from_name(&name).filter(|file| holder.may_hold(file.kind)) {
                 Some(file) => {
                     found.insert(file);
@@ -41,7 +49,15 @@ impl KeyFolder {
                 None => return Err(foreign(path, holder, &name, file_type).into()),
             }
         }
+        found.retain(|file| !marks.hide(file));
         let generations = Generations::of(&found);
+        if let Some(mark) = marks.compromised().find(|it| *it > generations.links) {
+            return Err(SettingsError::new(format!(
+                "{} marks a link key that is not there: put the key back from your backup, or remove the mark",
+                path.join(Mark::Compromised(mark).to_string()).display()
+            ))
+            .into());
+        }
         let share = holder.files(generations);
         if let Some(missing) = share.difference(&found).next() {
             return Err(match Holder::of_role(&key_files(path)?) {
@@ -68,7 +84,9 @@ impl KeyFolder {
             .collect::<anyhow::Result<_>>()?;
         refuse_copies(path, &values)?;
         Ok(Self {
+            holder,
             generations,
+            marks,
             values,
         })
     }
@@ -91,15 +109,27 @@ impl KeyFolder {
         BodyId::try_from(&self.value(file)?[..]).context("a body id has 16 bytes")
     }
 
-    /// All generations of a link class or of the return path, the newest current.
+    /// The state of a link generation: the newest that others do not know makes links.
+    pub(super) fn link_state(&self, generation: u16) -> KeyState {
+        let known = |generation| self.marks.is_compromised(generation);
+        let mut newer = (generation..=self.generations.links).skip(1);
+        if known(generation) {
+            KeyState::Compromised
+        } else if newer.all(known) {
+            KeyState::Current
+        } else {
+            KeyState::Retired
+        }
+    }
+
+    /// All generations of a link class or of the return path.
     pub(super) fn class_keys(&self, kind: Kind) -> anyhow::Result<Vec<ClassKey>> {
-        let newest = self.generations.links;
-        (1..=newest)
+        (1..=self.generations.links)
             .map(|generation| {
                 Ok(ClassKey {
                     kid: KeyId(generation),
                     bytes: self.key(kind, generation)?,
-                    state: state(generation, newest),
+                    state: self.link_state(generation),
                 })
             })
             .collect()
@@ -142,15 +172,6 @@ pub(super) fn key_files(path: &Path) -> anyhow::Result<BTreeSet<KeyFile>> {
 /// The names in a folder, sorted.
 pub(super) fn names(path: &Path) -> anyhow::Result<Vec<String>> {
     Ok(entries(path)?.into_keys().collect())
-}
-
-/// The newest generation makes, older ones verify.
-pub(super) fn state(generation: u16, newest: u16) -> KeyState {
-    if generation == newest {
-        KeyState::Current
-    } else {
-        KeyState::Retired
-    }
 }
 
 fn check_folder(path: &Path, holder: Holder) -> anyhow::Result<()> {
@@ -235,9 +256,17 @@ fn lacking(path: &Path, holder: Holder, missing: KeyFile) -> SettingsError {
             own.display()
         ));
     }
+    if missing.kind == Kind::Ledger {
+        return SettingsError::new(format!(
+            "{0} lacks {missing}, which signs the unsubscribe ledger: put it back from your backup; folders from before the ledger was signed never had one: then run `letterbox keys ledger {0}`",
+            path.display()
+        ));
+    }
     let remedy = match holder {
         Holder::Masters => "put it back from your backup",
-        _ => "put it back from your backup, or make the folder anew with `letterbox keys split`",
+        _ => {
+            "put it back from your backup, or make the folder anew with `letterbox keys split`; if keys were being changed, run `letterbox keys update`"
+        }
     };
     SettingsError::new(format!("{} lacks {missing}: {remedy}", path.display()))
 }
@@ -294,21 +323,44 @@ pub(super) fn read_body_id(path: &Path) -> anyhow::Result<BodyId> {
 
 /// A key file that is not there yet, on disk.
 pub(super) fn write_new(folder: &Path, file: KeyFile, bytes: &[u8]) -> anyhow::Result<()> {
-    let path = folder.join(file.to_string());
     // Room for all of it at once: a text that grows leaves copies of the key behind.
     let mut line = Zeroizing::new(String::with_capacity(bytes.len() * 2 + 1));
     HEXLOWER.encode_append(bytes, &mut line);
     line.push('\n');
-    let mut opened = File::options()
+    write_private(folder, &file.to_string(), line.as_bytes())
+}
+
+/// A file that is not there yet, on disk, for the folder's owner only: root makes keys in folders of others.
+pub(super) fn write_private(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    let refuse = |error: io::Error| {
+        SettingsError::new(format!(
+            "cannot write {}: {error}: run this as the owner of the folder, or as root",
+            path.display()
+        ))
+    };
+    let owner = fs::metadata(folder).map_err(refuse)?;
+    let mut file = File::options()
         .create_new(true)
         .write(true)
         .mode(0o600)
         .open(&path)
-        .with_context(|| format!("cannot create {}", path.display()))?;
-    opened
-        .write_all(line.as_bytes())
-        .and_then(|()| opened.sync_all())
-        .with_context(|| format!("cannot write {}", path.display()))
+        .map_err(refuse)?;
+    let written = file
+        .metadata()
+        .and_then(|own| {
+            if own.uid() == owner.uid() {
+                return Ok(());
+            }
+            fchown(&file, Some(owner.uid()), Some(owner.gid()))
+        })
+        .and_then(|()| file.write_all(bytes))
+        .and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        let _ = fs::remove_file(&path);
+        return Err(refuse(error).into());
+    }
+    Ok(())
 }
 
 /// A folder that is not there yet, for its owner only.

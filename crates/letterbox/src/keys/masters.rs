@@ -6,7 +6,7 @@ use std::path::Path;
 use address_open::{AddressKeys, AddressMaster, Opener, SecretKey};
 use address_seal::Sealer;
 use anyhow::{Context, ensure};
-use domain::{BodyId, Entropy, KeyId};
+use domain::{BodyId, Entropy, KeyId, KeyState};
 use link_token::return_path::ReturnPathKeys;
 use link_token::{FormStampKey, LinkClass, LinkKeys, LinkMaster};
 use zeroize::Zeroizing;
@@ -71,13 +71,12 @@ pub(crate) fn create_if_absent(folder: &Path, entropy: &dyn Entropy) -> anyhow::
 /// Reads all keys of a folder.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Masters> {
     let folder = KeyFolder::read(path, Holder::Masters)?;
-    let newest = folder.generations.links;
-    let links = (1..=newest)
+    let links = (1..=folder.generations.links)
         .map(|generation| {
             Ok(LinkMaster {
                 kid: KeyId(generation),
                 bytes: folder.key(Kind::LinkMaster, generation)?,
-                state: key_folder::state(generation, newest),
+                state: folder.link_state(generation),
             })
         })
         .collect::<anyhow::Result<_>>()?;
@@ -121,6 +120,12 @@ impl Masters {
         let body_id = self.body_id;
         let newest = self.sealing.last().context("there is no sealing key")?;
         let sealer =
+    /// The link generations that others may know.
+    pub(super) fn compromised_links(&self) -> impl Iterator<Item = u16> {
+        let known = |master: &&LinkMaster| master.state == KeyState::Compromised;
+        self.links.iter().filter(known).map(|master| master.kid.0)
+    }
+
             Sealer::new(body_id, newest.kid, newest.public).context("the sealing key is broken")?;
         let links = |class| {
             LinkKeys::derive(class, body_id, &self.links).context("the link keys are broken")

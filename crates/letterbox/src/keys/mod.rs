@@ -3,10 +3,13 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `key_file` | every key file there is, and which folder holds which |
+//! | `marks` | files that say something of a generation and hold no key |
 //! | `key_folder` | reading such a folder, strictly, and writing one |
 //! | `dkim` | keys of signatures: PEM files beside these |
 //! | `masters` | the masters: of an embedded installation, or in `DIR/masters` |
 //! | `split` | a folder for each role, with its share of what the masters give |
+//! | `rotation` | link keys that change while roles use them |
+//! | `watch` | a running role takes what changed in its folder |
 //! | `role_folders` | a role reads its own |
 //! | `description` | what `keys show` says |
 //!
@@ -26,6 +29,8 @@
 //! | `address-suppression-N.key` | recognises an erased address; nested | | | | all |
 //! | `address-row-N.key` | row MAC | | | | newest |
 //! | `address-message-id-N.key` | Message-ID | | | | newest |
+//! | `link-N.compromised` | others may know link generation N | any | any | any | any |
+//! | `link-N.incomplete` | link generation N is being written, and not used yet | any | any | any | any |
 //! | `dkim-SELECTOR.key` | signs mail; PEM, and none needs to be there | any | | | any |
 //!
 //! The largest N makes, all verify and open. A role's folder holds exactly its column: no master, and
@@ -35,10 +40,13 @@ pub(crate) mod description;
 pub(crate) mod dkim;
 mod key_file;
 mod key_folder;
+mod marks;
 pub(crate) mod masters;
 pub(crate) mod role_folders;
+pub(crate) mod rotation;
 pub(crate) mod split;
 #[cfg(test)]
 mod tests;
+pub(crate) mod watch;
 
 pub(crate) use masters::Masters;

@@ -17,6 +17,7 @@ use super::key_file::{Holder, Kind};
 use super::key_folder::{self, KeyFolder};
 use super::masters;
 use crate::failure::SettingsError;
+use super::watch::ChangingKeys;
 
 /// What `intake` may hold: nothing that opens an address.
 pub(crate) struct IntakeKeys {
@@ -39,6 +40,39 @@ pub(crate) struct DeliverKeys {
 }
 
 /// For `letterbox intake`.
+impl IntakeKeys {
+    /// Those that can change while it runs.
+    pub(crate) fn changing(&self) -> ChangingKeys {
+        ChangingKeys {
+            body_id: self.body_id,
+            links: vec![self.join.clone()],
+            return_paths: None,
+        }
+    }
+}
+
+impl UnsubscribeKeys {
+    /// Those that can change while it runs.
+    pub(crate) fn changing(&self) -> ChangingKeys {
+        ChangingKeys {
+            body_id: self.body_id,
+            links: vec![self.leave.clone()],
+            return_paths: None,
+        }
+    }
+}
+
+impl DeliverKeys {
+    /// Those that can change while it runs.
+    pub(crate) fn changing(&self) -> ChangingKeys {
+        ChangingKeys {
+            body_id: self.body_id,
+            links: vec![self.keys.leave.clone(), self.keys.join.clone()],
+            return_paths: Some(self.keys.return_paths.clone()),
+        }
+    }
+}
+
 pub(crate) fn read_intake(path: &Path) -> anyhow::Result<IntakeKeys> {
     let folder = KeyFolder::read(path, Holder::Intake)?;
     let body_id = folder.body_id()?;

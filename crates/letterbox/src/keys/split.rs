@@ -17,6 +17,7 @@ use super::Masters;
 use super::dkim;
 use super::key_file::{Generations, Holder, KeyFile, Kind};
 use super::key_folder::{create_folder, parent_of, sync_folder, write_new};
+use super::marks::{self, Mark};
 use super::masters;
 use crate::failure::SettingsError;
 
@@ -70,6 +71,9 @@ fn write_share(masters: &Masters, role: Holder, parent: &Path) -> anyhow::Result
     if role.may_sign() {
         dkim::copy(&masters.dkim, &folder)?;
     }
+    for kid in masters.compromised_links() {
+        marks::set(&folder, Mark::Compromised(kid))?;
+    }
     sync_folder(&folder)
 }
 
@@ -83,7 +87,7 @@ fn generations(masters: &Masters) -> anyhow::Result<Generations> {
 }
 
 /// What stands in a file of a role's folder.
-fn value(
+pub(super) fn value(
     masters: &Masters,
     derived: &DerivedKeys,
     file: KeyFile,

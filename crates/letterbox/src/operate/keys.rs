@@ -1,15 +1,18 @@
-//! `letterbox keys new`, `keys split`, `keys dkim` and `keys show`.
+//! `letterbox keys new`, `keys split`, `keys dkim`, `keys ledger` and `keys show`; what changes the keys of links is in
+//! `link_keys`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use data_encoding::HEXLOWER;
 use nix::unistd::geteuid;
 use service_runtime::OsEntropy;
 
-use crate::cli::{DataOption, KeysCommand};
+use super::link_keys;
+use crate::cli::{DataOption, KeysCommand, MastersOption, RotateCommand};
 use crate::data_folder::DataFolder;
 use crate::failure::SettingsError;
-use crate::keys::{description, dkim, masters, split};
+use crate::keys::{description, dkim, ledger_key, masters, split};
 use crate::unprivileged;
 use crate::up::print_line;
 
@@ -17,12 +20,20 @@ use crate::up::print_line;
 pub(crate) fn run(command: KeysCommand) -> anyhow::Result<()> {
     match command {
         KeysCommand::New { dir } => new(&dir),
-        KeysCommand::Split { dir, masters, data } => split(&dir, masters, &data),
+        KeysCommand::Split { dir, from } => split(&dir, &from),
         KeysCommand::Dkim {
             dir,
             selector,
             data,
         } => make_dkim(dir.as_deref(), &selector, &data),
+        KeysCommand::Rotate(RotateCommand::Links { folders, from }) => {
+            link_keys::rotate(&folders, &from)
+        }
+        KeysCommand::Update { folders, from } => link_keys::update(&folders, &from),
+        KeysCommand::MarkCompromised { kid, folders, data } => {
+            link_keys::mark_compromised(kid, folders, &data)
+        }
+        KeysCommand::Ledger { dir, data } => make_ledger_key(dir, &data),
         KeysCommand::Show { keys, data } => show(keys.as_deref(), &data),
     }
 }
@@ -41,11 +52,8 @@ fn new(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn split(dir: &Path, masters: Option<PathBuf>, data: &DataOption) -> anyhow::Result<()> {
-    let from = match masters {
-        Some(folder) => folder,
-        None => embedded_keys(data)?,
-    };
+fn split(dir: &Path, from: &MastersOption) -> anyhow::Result<()> {
+    let from = masters_folder(from)?;
     split::write(&masters::read(&from)?, dir)?;
     print_line(&format!("The keys of {} are split:", from.display()));
     print_roles(dir);
@@ -53,11 +61,19 @@ fn split(dir: &Path, masters: Option<PathBuf>, data: &DataOption) -> anyhow::Res
     Ok(())
 }
 
+/// The folder of masters that is meant.
+pub(super) fn masters_folder(from: &MastersOption) -> anyhow::Result<PathBuf> {
+    match &from.masters {
+        Some(folder) => Ok(folder.clone()),
+        None => embedded_keys(&from.data),
+    }
+}
+
 /// The keys folder of an embedded installation.
 ///
 /// Root reads it as root and does not become its owner, as other commands do: the owner could not
 /// write where root keeps the keys of roles, and should not own all of them.
-fn embedded_keys(data: &DataOption) -> anyhow::Result<PathBuf> {
+pub(super) fn embedded_keys(data: &DataOption) -> anyhow::Result<PathBuf> {
     let data = DataFolder::at(&data.folder())?;
     let owner = data
         .owner()
@@ -107,6 +123,23 @@ fn make_dkim(dir: Option<&Path>, selector: &str, data: &DataOption) -> anyhow::R
     print_line(
         "From its next start on the worker signs with them: start it when others can look them up.",
     );
+    Ok(())
+}
+
+fn make_ledger_key(dir: Option<PathBuf>, data: &DataOption) -> anyhow::Result<()> {
+    let folder = match dir {
+        Some(folder) => folder,
+        None => embedded_keys(data)?,
+    };
+    let public = ledger_key::create(&folder, &OsEntropy)?;
+    print_line(&format!(
+        "ledger.key is in {}: copy it into the masters and into the folder of each other worker.",
+        folder.display()
+    ));
+    print_line(&format!(
+        "Its public key, for `letterbox ledger verify --public-key`: {}",
+        HEXLOWER.encode(&public)
+    ));
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `installation` | the installation that a command acts on |
 //! | `body`, `newsletter`, `keys`, `dead_letters` | the command of that name |
+//! | `link_keys` | `keys rotate`, `update`, `mark-compromised` |
 //! | `issue` | `issue`, and of it `send` |
 //! | `issue_status`, `progress_line` | how far issues are |
 //! | `issue_change`, `issue_doubts` | pause, resume, cancel, retry; mails in doubt |
@@ -21,6 +22,7 @@ mod issue_status;
 mod keys;
 mod newsletter;
 mod progress_line;
+mod link_keys;
 
 use std::path::Path;
 

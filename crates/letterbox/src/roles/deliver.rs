@@ -20,6 +20,7 @@ use crate::cli::DeliverOptions;
 use crate::data_folder::DataFolder;
 use crate::failure::SettingsError;
 use crate::keys::role_folders::{self, DeliverKeys};
+use crate::keys::watch::{Settling, Watch};
 use crate::settings::{base_url, broker, database, limits, relay, return_path};
 use crate::{caught_mail_page, starting};
 
@@ -36,6 +37,7 @@ struct DeliverSettings {
     /// Without a slash at the end.
     base_url: String,
     keys: DeliverKeys,
+    watch: Watch,
     data: PathBuf,
     outlet: Outlet,
     connections: u16,
@@ -68,11 +70,18 @@ impl DeliverSettings {
             }
         };
         let connections = options.relay.connections;
+        let keys = role_folders::read_deliver(&options.keys)?;
         Ok(Self {
             admin_listen: options.admin.admin_listen.unwrap_or(ADMIN),
             database: database::check(&options.database, CONNECTIONS + u32::from(connections))?,
             broker: broker::check(&options.broker)?,
-            keys: role_folders::read_deliver(&options.keys)?,
+            watch: Watch {
+                held: keys.changing(),
+                read: |folder| Ok(role_folders::read_deliver(folder)?.changing()),
+                settling: Settling::Long,
+                folder: options.keys,
+            },
+            keys,
             base_url,
             data: options.data,
             outlet,
@@ -94,6 +103,7 @@ pub(crate) fn run(options: DeliverOptions) -> anyhow::Result<()> {
         grace: GRACE,
     };
     Process::run("deliver", stop, async |process| {
+        process.follow_keys(settings.watch);
         let database = Database::connect_later(&settings.database);
         let (transport, caught) = open_outlet(settings.outlet, &data)?;
         let for_operators = caught.as_ref().map_or_else(Router::new, caught_mail_pages);

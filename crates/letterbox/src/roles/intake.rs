@@ -12,6 +12,7 @@ use super::process::{self, Process, Stop};
 use super::web_role::{self, Backends};
 use crate::cli::IntakeOptions;
 use crate::keys::role_folders::{self, IntakeKeys};
+use crate::keys::watch::{Settling, Watch};
 use crate::settings::base_url;
 use crate::{open_spool, public_pages, starting};
 
@@ -25,6 +26,7 @@ struct IntakeSettings {
     /// Without a slash at the end.
     base_url: String,
     keys: IntakeKeys,
+    watch: Watch,
     data: PathBuf,
     spool_limit: u64,
     backends: Backends,
@@ -39,6 +41,12 @@ impl IntakeSettings {
             admin_listen: options.admin.admin_listen.unwrap_or(ADMIN),
             base_url: base_url::check(&options.base_url)?,
             backends: Backends::check(keys.body_id, &options.database, &options.broker)?,
+            watch: Watch {
+                held: keys.changing(),
+                read: |folder| Ok(role_folders::read_intake(folder)?.changing()),
+                settling: Settling::Short,
+                folder: options.keys,
+            },
             keys,
             data: options.data,
             spool_limit: options.spool_limit,
@@ -60,6 +68,7 @@ pub(crate) fn run(options: IntakeOptions) -> anyhow::Result<()> {
     let catalogue = web_role::catalogue(&data);
 
     Process::run("intake", settings.stop, async |process| {
+        process.follow_keys(settings.watch);
         let doors = intake::Doors {
             sealer: settings.keys.sealer,
             join: settings.keys.join,

@@ -13,6 +13,7 @@ use service_runtime::metrics_page::{self, MetricsPage};
 
 use crate::data_folder::DataFolder;
 use crate::failure::SettingsError;
+use crate::keys::watch::Watch;
 use crate::{starting, unprivileged};
 
 /// A port of this machine that others do not reach.
@@ -104,6 +105,12 @@ impl Process {
             tracing::info!("{name} has stopped");
             Ok(())
         })
+    }
+
+    /// Follows the role's key folder.
+    pub(super) fn follow_keys(&self, watch: Watch) {
+        self.shutdown
+            .spawn("keys", watch.run(self.shutdown.clone()));
     }
 
     /// Serves `/metrics`, `/livez` and `/readyz`, and what else is for operators only.

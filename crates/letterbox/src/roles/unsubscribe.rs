@@ -12,6 +12,7 @@ use super::process::{self, Process, Stop};
 use super::web_role::{self, Backends};
 use crate::cli::UnsubscribeOptions;
 use crate::keys::role_folders::{self, UnsubscribeKeys};
+use crate::keys::watch::{Settling, Watch};
 use crate::{open_spool, public_pages, starting};
 
 const ADMIN: SocketAddr = process::loopback(9102);
@@ -22,6 +23,7 @@ struct UnsubscribeSettings {
     listen: SocketAddr,
     admin_listen: SocketAddr,
     keys: UnsubscribeKeys,
+    watch: Watch,
     data: PathBuf,
     backends: Backends,
     stop: Stop,
@@ -34,6 +36,12 @@ impl UnsubscribeSettings {
             listen: options.listen,
             admin_listen: options.admin.admin_listen.unwrap_or(ADMIN),
             backends: Backends::check(keys.body_id, &options.database, &options.broker)?,
+            watch: Watch {
+                held: keys.changing(),
+                read: |folder| Ok(role_folders::read_unsubscribe(folder)?.changing()),
+                settling: Settling::Short,
+                folder: options.keys,
+            },
             keys,
             data: options.data,
             stop: web_role::stop(&options.stop),
@@ -53,6 +61,7 @@ pub(crate) fn run(options: UnsubscribeOptions) -> anyhow::Result<()> {
     let catalogue = web_role::catalogue(&data);
 
     Process::run("unsubscribe", settings.stop, async |process| {
+        process.follow_keys(settings.watch);
         let doors = unsubscribe::Doors {
             leave: settings.keys.leave,
             spool: spool.clone(),

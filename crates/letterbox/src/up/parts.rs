@@ -22,8 +22,9 @@ use super::private_postgres::{Connection, PrivatePostgres};
 use super::settings::UpSettings;
 use super::{examples, summary};
 use crate::data_folder::DataFolder;
-use crate::keys::Masters;
 use crate::keys::role_folders::{IntakeKeys, UnsubscribeKeys};
+use crate::keys::watch::{Settling, Watch};
+use crate::keys::{Masters, masters};
 use crate::{caught_mail_page, open_spool, operate, public_pages, starting};
 
 /// Of the private server's 40 connections; the rest is for operator commands.
@@ -101,6 +102,14 @@ async fn serve(
 
     let spools = Spools::open(settings, data, &clock)?;
     let (intake_keys, unsubscribe_keys, worker) = keys.share_out()?;
+    // One set of handles for all parts: a new link key is made and verified from the same moment on.
+    let watch = Watch {
+        folder: data.keys(),
+        read: |folder| Ok(masters::read(folder)?.share_out()?.2.changing()),
+        held: worker.changing(),
+        settling: Settling::Short,
+    };
+    shutdown.spawn("keys", watch.run(shutdown.clone()));
     let (public, checks) = web_roles(
         settings,
         intake_keys,

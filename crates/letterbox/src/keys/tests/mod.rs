@@ -4,7 +4,9 @@ mod attacker;
 mod dkim;
 mod interrupted;
 mod refused;
+mod rotation;
 mod share;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fs;
