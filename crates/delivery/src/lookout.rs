@@ -30,6 +30,8 @@ const REASONS: [&str; 5] = [
 ];
 const RESTORED: &str = "restored";
 const DEAD_LETTER: &str = "dead_letter";
+/// From acceptance by a web role, whose clock may be another, to our knowing (`privacy.md` EML-07).
+const EFFECT: &str = "letterbox_unsubscribe_effect_seconds";
 /// How often it is said that somebody has to look at dead letters.
 const REMIND: Duration = Duration::from_mins(1);
 /// How often dead letters are counted.
@@ -111,6 +113,11 @@ impl Lookout {
         clock: &dyn Clock,
         shutdown: &Shutdown,
     ) {
+        metrics::describe_histogram!(
+            EFFECT,
+            metrics::Unit::Seconds,
+            "Time from the acceptance of a stop to the moment from which this process mails the person no more"
+        );
         let mut signs = Signs::default();
         while !shutdown.is_stopping() {
             if let Err(error) = self.look(store, clock).await
@@ -137,10 +144,12 @@ impl Lookout {
         let mut seq = self.view().seq;
         let mut subscriptions = Vec::new();
         let mut unnamed = false;
+        let mut accepted = Vec::new();
         loop {
             let news = store.stops_since(seq).await?;
             subscriptions.extend(news.subscriptions);
             unnamed |= news.unnamed;
+            accepted.extend(news.accepted);
             // a look that is not at the end of the ledger is no look
             let at_the_end = seq.is_none() || seq == Some(news.seq);
             seq = Some(news.seq);
@@ -161,6 +170,11 @@ impl Lookout {
         }
         view.stops.retain(|_, seen| answered.since(*seen) < MEMORY);
         view.looked_at = Some(asked);
+        drop(view);
+        let in_force = clock.now();
+        for accepted in accepted {
+            metrics::histogram!(EFFECT).record(in_force.since(accepted).as_secs_f64());
+        }
         Ok(())
     }
 

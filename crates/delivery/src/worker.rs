@@ -22,7 +22,7 @@ use crate::replay::Replay;
 use crate::restoration::Restoration;
 use crate::route::Route;
 use crate::sender::mail_sender::MailSender;
-use crate::sender::{Opens, Sender, bulk};
+use crate::sender::{AfterStop, Opens, Sender, bulk};
 use crate::state_dir::StateDir;
 use crate::sweeper::Sweeper;
 use crate::work_source::{Tables, WorkSource};
@@ -121,6 +121,7 @@ impl Worker {
     /// Recovers as soon as the database answers, then starts the tasks.
     pub(crate) async fn start(self, queues: Option<WorkQueues>, shutdown: &Shutdown) {
         loop {
+            after_stop: AfterStop::default(),
             match self.look_and_recover().await {
                 Ok(()) => break,
                 Err(error) if error.is_temporary() => {}
@@ -275,6 +276,12 @@ fn work_sources(
     };
     let relay = Relay {
         outbox: database.outbox(),
+        let (task, shared) = (shutdown.clone(), Arc::clone(&sender));
+        let table = self.database.mail_after_stop();
+        shutdown.spawn("after stop", async move {
+            let clock = shared.clock.as_ref();
+            shared.after_stop.run(&table, clock, &task).await;
+        });
         publisher: queues.publisher.clone(),
         clock: Arc::clone(clock),
     };

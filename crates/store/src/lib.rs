@@ -27,6 +27,7 @@
 //! | `sealed_person` | the person behind either, still sealed |
 //! | `mails` | one-to-one mails, claimed and settled alike |
 //! | `recovery` | what a worker asks after a crash |
+//! | `mail_after_stop` | mail to somebody who had left, found after the fact |
 //! | `sweeps` | barrier, doubts, deadlines, dead workers |
 //! | `workers` | heartbeats |
 //! | `columns` | from and to the types of columns |
@@ -52,6 +53,7 @@ mod issue_upkeep;
 mod issues;
 mod ledger_reader;
 mod last_look;
+mod mail_after_stop;
 mod mails;
 mod migrate;
 mod operator_desk;
@@ -91,6 +93,7 @@ pub use issues::{
     ApproveError, FrozenText, IssueAsSent, IssueContent, IssueDesk, IssueToSend, NewIssue,
 };
 pub use ledger_reader::{LedgerReader, LedgerRow};
+pub use mail_after_stop::{AfterStopAudit, LateMail, MailAfterStop, STOP_EFFECT_LIMIT, SentMail};
 pub use mails::{ClaimedMail, MailAttempt, MailClaim, MailResult, MailStore};
 pub use migrate::MIGRATOR;
 pub use operator_desk::{NewNewsletter, OperatorDesk};

@@ -34,6 +34,8 @@ pub struct RecentStops {
     pub seq: u64,
     /// Subscriptions that were stopped.
     pub subscriptions: Vec<SubscriptionId>,
+    /// When those that ended something were accepted, by the clock of the role that did.
+    pub accepted: Vec<Timestamp>,
     /// Whether an entry names no single subscription: everybody has to be looked at again.
     pub unnamed: bool,
 }
@@ -94,7 +96,8 @@ impl DeliveryStore {
             });
         };
         let rows = sqlx::query!(
-            "SELECT seq, subscription_id, newsletter_id IS NULL AND effect = 0 AS \"everything!\"
+            "SELECT seq, subscription_id, occurred_ms, effect = 0 AS \"stopped!\",
+                    newsletter_id IS NULL AND effect = 0 AS \"everything!\"
              FROM ledger_entry WHERE seq > $1 ORDER BY seq LIMIT 1000",
             columns::bigint(seq),
         )
@@ -112,6 +115,10 @@ impl DeliveryStore {
             }
             // one of several that ended
             stops.unnamed |= row.everything;
+            if row.stopped {
+                let accepted = columns::number(row.occurred_ms, "ledger_entry")?;
+                stops.accepted.push(Timestamp::from_millis(accepted));
+            }
         }
         Ok(stops)
     }

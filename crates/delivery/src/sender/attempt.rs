@@ -8,10 +8,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use domain::{DeliveryState, MailKind, Outcome, Reply, decide};
+use domain::{DeliveryState, MailKind, Outcome, Reply, Timestamp, decide};
 use mail::Envelope;
 use service_runtime::Shutdown;
-use store::{AttemptResult, Barrier};
+use store::{AttemptResult, Barrier, SentMail};
 use tokio::time::Instant;
 
 use super::Sender;
@@ -99,13 +99,21 @@ async fn try_once(
             false
         }
     };
-    let before_data = || unless_cut(may_go_on(sender, ready, looked_at));
+    let data_at = OnceLock::new();
+    let before_data = || {
+        let go = unless_cut(may_go_on(sender, ready, looked_at));
+        data_at.get_or_init(|| sender.clock.now());
+        go
+    };
     let before_dot = || {
         #[cfg(feature = "failpoints")]
         fail::fail_point!("P7", |_| std::process::abort());
         let go =
             unless_cut(may_go_on(sender, ready, looked_at).and_then(|()| write_dot(sender, ready)));
         dotted.store(go, Ordering::SeqCst);
+        if let (true, Some(data_at)) = (go, data_at.get()) {
+            note_sent(sender, ready, *data_at);
+        }
         #[cfg(feature = "failpoints")]
         fail::fail_point!("P8", |_| std::process::abort());
         go
@@ -160,6 +168,17 @@ fn may_go_on(sender: &Sender, ready: &Ready, looked_at: Moment) -> Result<(), Cu
         return Err(Cut::Barrier);
     }
     Ok(())
+}
+
+/// Has it looked at afterwards whether the recipient had left by then.
+fn note_sent(sender: &Sender, ready: &Ready, data_at: Timestamp) {
+    if let (Attempt::Delivery(key), Some(subscription)) = (ready.attempt, ready.subscription) {
+        sender.after_stop.sent(SentMail {
+            issue: key.issue,
+            subscription,
+            data_at,
+        });
+    }
 }
 
 /// Writes down that the dot goes out; only then may it.

@@ -16,8 +16,10 @@
 //! | `issue_in_hand` | an issue's templates, compiled once |
 //! | `line` | one connection, opened when needed |
 //! | `attempt` | one message: last look from memory, journal, dot, journal |
+//! | `after_stop` | whether mail went to somebody who had left, found after the fact |
 //! | `settlement` | what must reach the database before anything else |
 
+mod after_stop;
 mod attempt;
 pub(crate) mod bulk;
 mod claimer;
@@ -52,6 +54,7 @@ use crate::fence::Fence;
 use crate::journal::Journal;
 use crate::lookout::Lookout;
 use crate::route::Route;
+pub(crate) use after_stop::AfterStop;
 pub(crate) use issue_in_hand::IssueInHand;
 pub(crate) use opens::Opens;
 pub(crate) use settlement::count;
@@ -84,6 +87,7 @@ pub(crate) struct Sender {
     pub(crate) journal: Journal,
     pub(crate) fence: Arc<Fence>,
     pub(crate) lookout: Arc<Lookout>,
+    pub(crate) after_stop: AfterStop,
     pub(crate) route: Arc<Route>,
     /// The issue compiled last: lanes usually work on the same one.
     pub(crate) issue: Mutex<Option<Arc<IssueInHand>>>,

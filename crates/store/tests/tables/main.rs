@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod addresses;
+mod after_stop;
 mod audience;
 mod catalogue;
 mod connecting;

@@ -37,6 +37,8 @@ const DELIVER: &[&str] = &[
     "dead_letters::unseen",
     "migrate::belongs_to",
     "ledger_reader",
+    "mail_after_stop::note",
+    "mail_after_stop::forget",
 ];
 const OPERATOR: &[&str] = &[
     "operator_desk",
@@ -54,6 +56,7 @@ const OPERATOR: &[&str] = &[
     "issue_changes::done",
     "dead_letters::list",
     "dead_letters::seen",
+    "mail_after_stop::audit",
     "ledger_reader::head",
     "ledger_reader::rows_after",
     "ledger_reader::of_event",
