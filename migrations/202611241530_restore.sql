@@ -118,6 +118,7 @@ GRANT INSERT (spool_id, role, holds_stops, moved_at, retired_at), UPDATE (retire
 
 GRANT SELECT ON spool, restore, restore_spool TO letterbox_operator;
 GRANT SELECT (applied_at) ON restore_erasure TO letterbox_operator;
+GRANT SELECT (restore_id, reasserted) ON restore_witness TO letterbox_operator;
 GRANT SELECT, INSERT (event_id, spool_id, until, reason, asked_at) ON barrier_act TO letterbox_operator;
 GRANT SELECT (spool_id, seq), INSERT (spool_id, seq, stop, envelope, received_at) ON request_inbox
     TO letterbox_operator;

@@ -78,6 +78,11 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Issue(command) => operate::issue(command),
         Command::Examples { dir } => operate::examples(&dir),
         Command::DeadLetters(command) => operate::dead_letters(command),
+        Command::Status { target } => operate::status(&target),
+        Command::Spool(command) => operate::spool(command),
+        Command::Replay(options) => operate::replay(&options),
+        Command::Barrier(command) => operate::barrier(command),
+        Command::Rights(command) => operate::rights(command),
         Command::Keys(command) => operate::keys(command),
     }
 }

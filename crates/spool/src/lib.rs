@@ -12,6 +12,7 @@
 //! | `writer` | the thread that appends, many records to one fdatasync |
 //! | `read` | reading records back for the shipper |
 //! | `finish` | deleting or archiving what is applied |
+//! | `left_behind` | the folder of a machine that is gone, read and never changed |
 //! | `shared` | what handle and writer both see |
 //! | `disk` | every call that changes the folder |
 //! | `error` | what can go wrong |
@@ -30,6 +31,7 @@ mod cbor;
 mod disk;
 mod error;
 mod finish;
+mod left_behind;
 pub mod payload;
 mod read;
 pub mod record;
@@ -42,6 +44,7 @@ mod tests;
 mod writer;
 
 pub use error::{AcceptError, DecodeError, OpenError, ReadError};
+pub use left_behind::{LeftBehind, Segment};
 pub use record::{Content, DecodedEnvelope};
 pub use spool::{Accepted, Envelope, Spool, SpoolSettings};
 

@@ -15,9 +15,9 @@ use crate::shared::{Place, Segment, State, last_accepted};
 use crate::{OpenError, SpoolSettings};
 
 /// The file that no two processes hold.
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 /// 32 hexadecimal digits.
-const ID: &str = "spool-id";
+pub(crate) const ID: &str = "spool-id";
 /// The latest `accepted_at` of the segments that are gone, in milliseconds.
 pub(crate) const FLOOR: &str = "accepted-floor";
 
@@ -159,7 +159,7 @@ fn read_or_make_id(disk: &Disk, is_new: bool, entropy: &dyn Entropy) -> Result<S
     }
 }
 
-fn parse_id(text: &str) -> Option<SpoolId> {
+pub(crate) fn parse_id(text: &str) -> Option<SpoolId> {
     let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if text.len() != 32 || !text.bytes().all(lower_hex) {
         return None;

@@ -1,6 +1,7 @@
 //! Tests that use a folder, and what they share.
 
 mod finish;
+mod left_behind;
 mod limits;
 mod lock;
 mod model;

@@ -77,4 +77,18 @@ impl RequestInbox {
         .await?;
         Ok(())
     }
+
+    /// How many requests of this spool wait in the inbox. For an operator: no web role may ask.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn waiting_of(&self, spool_id: SpoolId) -> Result<u64, StoreError> {
+        let waiting = sqlx::query_scalar!(
+            "SELECT count(seq) AS \"n!\" FROM request_inbox WHERE spool_id = $1",
+            spool_id.as_bytes(),
+        )
+        .fetch_one(&self.database.pool)
+        .await?;
+        columns::number(waiting, "request_inbox")
+    }
 }

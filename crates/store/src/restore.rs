@@ -402,6 +402,18 @@ impl RestoreTable {
         Ok(ended.rows_affected() > 0)
     }
 
+    /// Whether a restore is open: nothing is sent then.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn is_open(&self) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "SELECT EXISTS (SELECT FROM restore WHERE ended_at IS NULL) AS \"open!\""
+        )
+        .fetch_one(&self.database.pool)
+        .await?)
+    }
+
     /// What an open restore waits for; nothing where none is open.
     ///
     /// # Errors

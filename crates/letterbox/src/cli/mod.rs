@@ -5,12 +5,14 @@
 //! | `options`, `limits` | groups of options that several commands share |
 //! | `target` | which installation an operator command acts on |
 //! | `up`, `roles` | what runs: everything in one process, or one role |
-//! | `operator`, `issue` | what an operator does to it |
+//! | `barrier` | spools, the barrier, restores, people's rights |
+//! | `operator`, `issue`, `keys` | what an operator does to it |
 
+mod barrier;
 mod issue;
+mod keys;
 mod limits;
 mod operator;
-mod keys;
 mod options;
 mod roles;
 mod target;
@@ -20,11 +22,12 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use barrier::{BarrierCommand, ReplayOptions, RightsCommand, SpoolCommand};
 pub(crate) use issue::{ChangeOptions, DoubtWord, InDoubt, IssueCommand, SendOptions};
+pub(crate) use keys::{KeysCommand, MastersOption, RotateCommand};
 pub(crate) use limits::LimitOptions;
 pub(crate) use operator::{BodyCommand, DeadLettersCommand, NewsletterCommand};
 pub(crate) use options::{BrokerOptions, DatabaseOptions, RelayOptions, StopOption};
-pub(crate) use keys::{KeysCommand, MastersOption, RotateCommand};
 pub(crate) use roles::{DeliverOptions, IntakeOptions, MigrateOptions, UnsubscribeOptions};
 pub(crate) use target::{DataOption, Target};
 pub(crate) use up::UpOptions;
@@ -92,7 +95,27 @@ pub(crate) enum Command {
     /// Look at requests that could not be read
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
-    /// Make, split and look at the keys of an installation
+    /// Say whether mail goes out, and what it waits for if not
+    Status {
+        #[command(flatten)]
+        target: Box<Target>,
+    },
+    /// Look at the web roles' spools, and say that one is gone for good
+    #[command(subcommand)]
+    Spool(SpoolCommand),
+    /// Play the spool of a machine that is gone: every request in it is applied exactly once
+    ///
+    /// DIR is the folder, or a copy of it or of its archive, that the machine's role kept its spool in.
+    /// Records that were applied have no effect again, so it may be played as often as you like, and
+    /// the ledger has the time at which each was accepted. What is damaged is named.
+    Replay(Box<ReplayOptions>),
+    /// Let bulk mail pass the barrier for a while
+    #[command(subcommand)]
+    Barrier(BarrierCommand),
+    /// Do what somebody has a right to: erase everything about an address
+    #[command(subcommand)]
+    Rights(RightsCommand),
+    /// Make, split, change and look at the keys of an installation
     #[command(subcommand)]
     Keys(KeysCommand),
 }

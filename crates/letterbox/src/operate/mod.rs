@@ -10,6 +10,8 @@
 //! | `issue_status`, `progress_line` | how far issues are |
 //! | `issue_change`, `issue_doubts` | pause, resume, cancel, retry; mails in doubt |
 //! | `issue_show` | an issue as it was sent |
+//! | `status`, `spool` | whether mail goes out; the web roles' spools and the barrier |
+//! | `replay`, `rights` | the spool of a machine that is gone; an erasure |
 
 mod body;
 mod dead_letters;
@@ -20,9 +22,13 @@ mod issue_doubts;
 mod issue_show;
 mod issue_status;
 mod keys;
+mod link_keys;
 mod newsletter;
 mod progress_line;
-mod link_keys;
+mod replay;
+mod rights;
+mod spool;
+mod status;
 
 use std::path::Path;
 
@@ -34,6 +40,10 @@ pub(crate) use installation::{announce, connect};
 pub(crate) use issue::run as issue;
 pub(crate) use keys::run as keys;
 pub(crate) use newsletter::{NewsletterFile, run as newsletter};
+pub(crate) use replay::run as replay;
+pub(crate) use rights::run as rights;
+pub(crate) use spool::{run as spool, run_barrier as barrier};
+pub(crate) use status::run as status;
 
 use crate::failure::SettingsError;
 

@@ -18,6 +18,8 @@ pub(crate) struct Statement {
 const DELIVER: &[&str] = &[
     "registrar",
     "deliveries",
+    "last_look",
+    "bounces",
     "chunks",
     "mails",
     "fan_out",
@@ -25,6 +27,8 @@ const DELIVER: &[&str] = &[
     "sweeps",
     "purge",
     "workers",
+    "restore",
+    "barrier_acts::record",
     "rate_grants",
     "outbox",
     "catalogue",
@@ -42,6 +46,13 @@ const DELIVER: &[&str] = &[
 ];
 const OPERATOR: &[&str] = &[
     "operator_desk",
+    "request_inbox",
+    "spools::list",
+    "restore::is_open",
+    "restore::obstacles",
+    "barrier_acts::ask",
+    "barrier_acts::recorded",
+    "barrier_acts::overridden_until",
     "catalogue",
     "issues::approve",
     "issues::as_sent",
@@ -56,6 +67,7 @@ const OPERATOR: &[&str] = &[
     "issue_changes::done",
     "dead_letters::list",
     "dead_letters::seen",
+    "migrate::belongs_to",
     "mail_after_stop::audit",
     "ledger_reader::head",
     "ledger_reader::rows_after",
@@ -63,10 +75,9 @@ const OPERATOR: &[&str] = &[
     "ledger_reader::first_repeated",
     "ledger_reader::checkpoints_after",
     "ledger_reader::checkpoint_over",
-    "migrate::belongs_to",
 ];
 const WEB: &[&str] = &[
-    "request_inbox",
+    "request_inbox::ship",
     "catalogue",
     "spools::register",
     "spools::beat",
