@@ -17,6 +17,7 @@
 //! | `restoration`, `memory`, `erasure_journal` | a database that went back: noticed, and made up for |
 //! | `route/` | whether, how fast and on how many connections mail may go to the relay |
 //! | `sweeper` | doubts, deadlines, dead workers, finished issues |
+//! | `bounces` | whose mail came back too often, and the stop that follows |
 //! | `worker` | puts all of these together: recovery first, then the tasks |
 //! | `readiness` | what an operator is told of it |
 //! | `state_dir` | the folder that makes a worker the same one after a restart |
@@ -28,6 +29,7 @@
 //! last one of a chunk hands it back; when none is left the sweeper finishes the issue.
 
 mod boot_clock;
+mod bounces;
 mod connections;
 mod erasure_journal;
 mod fence;

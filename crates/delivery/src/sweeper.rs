@@ -1,5 +1,5 @@
 //! What nobody waits for and somebody has to do: issues that are finished, what follows from an
-//! operator's word, doubts that are old enough, deadlines, chunks that nobody has in hand, workers whose
+//! operator's word, mail that came back, doubts that are old enough, deadlines, chunks that nobody has in hand, workers whose
 //! heart stopped.
 
 use std::collections::{HashMap, HashSet};
@@ -11,6 +11,7 @@ use service_runtime::Shutdown;
 use store::{FanOut, IssueUpkeep, NewDoubt, OwnedChunk, Resolved, StoreError, WorkerTable};
 use tokio::time::Instant;
 
+use crate::bounces::Bounces;
 use crate::sender::{Sender, sending_domain};
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -25,6 +26,7 @@ pub(crate) struct Sweeper {
     pub(crate) fan_out: FanOut,
     pub(crate) upkeep: IssueUpkeep,
     pub(crate) workers: WorkerTable,
+    pub(crate) bounces: Bounces,
 }
 
 /// What was seen of other workers, and of our own chunks that no lane has.
@@ -66,6 +68,7 @@ impl Sweeper {
         let late = sender.deliveries.expire(now).await?;
         expired(MailKind::Issue, late);
         expired(MailKind::Confirmation, sender.mails.expire(now).await?);
+        self.bounces.judge(shutdown).await?;
         resolved(sender.deliveries.resolve_in_doubt(now).await?);
         resolved(sender.mails.resolve_in_doubt(now).await?);
         in_doubt(MailKind::Issue, sender.deliveries.in_doubt().await?);
@@ -89,6 +92,7 @@ impl Sweeper {
             if hints > 0 {
                 tracing::info!(hints, "hints that were lost are given again");
             }
+            self.bounces.forget(now).await?;
             watch.reconciled_at = Some(Instant::now());
         }
         Ok(())

@@ -13,6 +13,7 @@
 //! | `request` | what a web role accepts and the registrar applies |
 //! | `subscription` | active or not, from the set of accepted events |
 //! | `delivery` | states of a delivery, the issue equation, retry or fail |
+//! | `bounce` | when mail to somebody is in vain |
 //! | `mail_kind` | the closed list of mails |
 //! | `warm_up` | how many mails a relay gets on its first days |
 //! | `ledger` | the vocabulary of a ledger entry |
@@ -22,6 +23,7 @@
 //! of a subscription's events and asks `subscription::state_of` what follows.
 
 mod address_compare;
+mod bounce;
 mod catalogue;
 mod clock;
 mod delivery;
@@ -41,6 +43,7 @@ mod warm_up;
 pub use address_compare::{
     comparison_form, comparison_form_of_text, mailbox_form, mailbox_form_of,
 };
+pub use bounce::{BounceKind, BounceRule, REFUSED_WITHIN};
 pub use catalogue::{
     Body, CONFIRMATION_DAYS, Catalogue, LawfulBasis, Newsletter, Notice, NoticeHash,
     NoticeStanding, SUPERSEDED_NOTICE_DAYS,

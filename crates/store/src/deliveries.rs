@@ -1,8 +1,9 @@
 //! Deliveries of issues: claimed before any SMTP, written down after it, guarded by worker, epoch
 //! and attempt (`reliability.md` 1.4, T5 and T6).
 
-use domain::{DeliveryState, IssueNumber, Timestamp, WorkerId};
+use domain::{BounceKind, DeliveryState, IssueNumber, Timestamp, WorkerId};
 
+use crate::bounces;
 use crate::chunks::OwnedChunk;
 use crate::sealed_person::{PersonColumns, SealedPerson};
 use crate::{Database, StoreError, columns};
@@ -212,6 +213,10 @@ impl DeliveryStore {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let keys = Keys::of(results.iter().map(|(key, _)| key));
+        let bounced: Vec<(DeliveryAttempt, BounceKind)> = results
+            .iter()
+            .filter_map(|(key, r)| Some((*key, BounceKind::of(r.state, r.code, r.enhanced)?)))
+            .collect();
         let results = results.iter().map(|(_, result)| result);
         let states: Vec<i16> = results.clone().map(|r| r.state.number()).collect();
         let codes: Vec<Option<i16>> = results
@@ -273,6 +278,7 @@ impl DeliveryStore {
             .execute(&mut *tx)
             .await?;
         }
+        bounces::note(&mut tx, issue, &bounced, now).await?;
         tx.commit().await?;
         columns::number(taken.number, DELIVERY)
     }
@@ -338,6 +344,12 @@ impl Keys {
         }
         keys
     }
+}
+
+/// An enhanced code as it was written by [`dotted`].
+pub(crate) fn undotted(text: &str) -> Option<[u8; 3]> {
+    let mut parts = text.split('.').map(|part| part.parse().ok());
+    Some([parts.next()??, parts.next()??, parts.next()??])
 }
 
 /// An enhanced code as it is written: `5.1.1`.

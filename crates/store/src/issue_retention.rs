@@ -13,7 +13,7 @@ const STEP: i64 = 25;
 
 impl IssueUpkeep {
     /// Deletes deliveries of issues that ended 35 days ago, about 5,000 at a time; the issue keeps their
-    /// numbers. Returns how many; none left when 0.
+    /// numbers. With one that arrived goes what came back before it. Returns how many; none left when 0.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -31,7 +31,11 @@ impl IssueUpkeep {
              ), rows AS (
                  DELETE FROM delivery d USING chunks c
                  WHERE d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no
-                 RETURNING d.state
+                 RETURNING d.state, d.subscription, d.issue_id
+             ), arrived AS (
+                 DELETE FROM bounce b USING rows r
+                 WHERE r.state = 2 AND b.subscription = r.subscription AND b.issue_id < r.issue_id
+                   AND b.kind = 2
              ), counts AS (
                  SELECT count(*) AS n,
                         count(*) FILTER (WHERE state = 2) AS accepted,

@@ -24,6 +24,7 @@
 //! | `fan_out`, `chunks`, `deliveries` | an issue's audience: written down, taken by the chunk, claimed and settled |
 //! | `last_look` | whether a claimed row may still be sent |
 //! | `rate_grants` | what workers share of the way to the relay: rate, day, hold |
+//! | `bounces` | mail that came back, and whose mail is in vain |
 //! | `sealed_person` | the person behind either, still sealed |
 //! | `mails` | one-to-one mails, claimed and settled alike |
 //! | `recovery` | what a worker asks after a crash |
@@ -36,6 +37,7 @@
 //! a statement or of a migration run `crates/store/prepare`.
 
 mod barrier_acts;
+mod bounces;
 mod catalogue;
 mod chunks;
 mod columns;
@@ -75,6 +77,7 @@ mod timeline;
 mod workers;
 
 pub use barrier_acts::{BarrierAct, BarrierActs};
+pub use bounces::{BounceRequest, BounceTable, BouncedOut};
 pub use catalogue::CatalogueReader;
 pub use chunks::{ChunkTable, OwnedChunk};
 pub use connect::Database;

@@ -142,7 +142,7 @@ async fn sign_ups(tx: &mut PgConnection, now: Timestamp) -> Result<u64, StoreErr
                  WHERE expires_at < $2
                     OR (expires_at < $1
                         AND NOT EXISTS (SELECT FROM spool
-                                        WHERE retired_at IS NULL
+                                        WHERE retired_at IS NULL AND role <> 'deliver'
                                           AND (moved_at < $3 OR oldest_stop_at < $3))
                         AND NOT EXISTS (SELECT FROM request_inbox WHERE received_at < $3))
                  LIMIT $5)

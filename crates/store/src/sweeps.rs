@@ -1,13 +1,15 @@
 //! What the sweeper and the barrier ask of deliveries and one-to-one mails: doubts that are old
 //! enough, deadlines that are past, workers that are gone (`reliability.md` 1.7, 1.8).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::{IssueNumber, SubscriptionId, Timestamp, WorkerId};
+use domain::{BounceKind, DeliveryState, IssueNumber, SubscriptionId, Timestamp, WorkerId};
 
-use crate::deliveries::Resolved;
+use crate::bounces;
+use crate::deliveries::{Resolved, undotted};
 use crate::issue_upkeep::recount;
-use crate::{DeliveryStore, MailStore, StoreError, columns};
+use crate::{DeliveryAttempt, DeliveryStore, MailStore, StoreError, columns};
 
 /// How long a delivery of an issue stays in doubt, for evidence to come in.
 const ISSUE_GRACE: Duration = Duration::from_mins(15);
@@ -205,13 +207,32 @@ impl DeliveryStore {
         let expired = sqlx::query!(
             "UPDATE delivery d SET state = 7, not_before = NULL, updated_at = $3
              FROM unnest($1::bigint[], $2::integer[]) AS t(issue, chunk)
-             WHERE d.issue_id = t.issue AND d.chunk_no = t.chunk AND d.state IN (0, 3)",
+             WHERE d.issue_id = t.issue AND d.chunk_no = t.chunk AND d.state IN (0, 3)
+             RETURNING d.issue_id, d.subscriber_id, d.epoch, d.attempt, d.code, d.enhanced",
             &issues,
             &chunks,
             columns::moment(now),
         )
-        .execute(&mut *tx)
+        .fetch_all(&mut *tx)
         .await?;
+        let number = u64::try_from(expired.len()).unwrap_or(u64::MAX);
+        let mut bounced: BTreeMap<IssueNumber, Vec<_>> = BTreeMap::new();
+        for row in expired {
+            let code = row.code.and_then(|code| u16::try_from(code).ok());
+            let enhanced = row.enhanced.as_deref().and_then(undotted);
+            if let Some(kind) = BounceKind::of(DeliveryState::Expired, code, enhanced) {
+                let key = DeliveryAttempt {
+                    issue: IssueNumber(columns::number(row.issue_id, "delivery")?),
+                    subscriber: row.subscriber_id,
+                    epoch: row.epoch,
+                    attempt: row.attempt,
+                };
+                bounced.entry(key.issue).or_default().push((key, kind));
+            }
+        }
+        for (issue, bounced) in bounced {
+            bounces::note(&mut tx, issue, &bounced, now).await?;
+        }
         sqlx::query!(
             "UPDATE chunk c SET state = 3, next_due = NULL
              FROM unnest($1::bigint[], $2::integer[]) AS t(issue, chunk)
@@ -222,7 +243,7 @@ impl DeliveryStore {
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok(expired.rows_affected())
+        Ok(number)
     }
 
     /// Puts in doubt what dead workers were attempting: their journals are out of reach, so nothing

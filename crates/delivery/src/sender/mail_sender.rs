@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::{DeliveryState, MailKind};
 use service_runtime::Shutdown;
 use store::{AttemptResult, ClaimedMail, MailAttempt, MailResult, StoreError};
+use tokio::time::Instant;
 
 use super::attempt::{self, Cut, Sent};
 use super::line::Line;
@@ -22,12 +23,15 @@ use crate::work_source::WorkSource;
 /// Mails in one claim: few, so that somebody's confirmation is never long in one hand.
 const WINDOW: u16 = 8;
 const WAIT: Duration = Duration::from_millis(250);
+/// How often mails are looked for that are ours by the database and in nobody's hand.
+const STRAYS: Duration = Duration::from_secs(10);
 
 /// The lane.
 pub(crate) struct MailSender {
     sender: Arc<Sender>,
     source: WorkSource,
     line: Line,
+    looked_for_strays: Instant,
     shutdown: Shutdown,
 }
 
@@ -43,6 +47,7 @@ impl MailSender {
             sender,
             source,
             line: Line::default(),
+            looked_for_strays: Instant::now(),
             shutdown,
         }
     }
@@ -55,6 +60,7 @@ impl MailSender {
                 crate::pause(WAIT, &self.shutdown).await;
                 continue;
             }
+            self.release_strays().await;
             let looked_at = self.sender.boot_clock.now();
             let (worker, now) = (self.sender.worker, self.sender.clock.now());
             match self.source.next_mails(worker, WINDOW, now).await {
@@ -90,6 +96,22 @@ impl MailSender {
             mails.release_all(worker, clock.now())
         })
         .await;
+    }
+
+    /// Mails that are being attempted by the database while nothing is in hand: the server went on with
+    /// a claim whose process had died, or whose answer was lost. Nobody ever had them, so nothing was
+    /// sent.
+    async fn release_strays(&mut self) {
+        if self.looked_for_strays.elapsed() < STRAYS {
+            return;
+        }
+        self.looked_for_strays = Instant::now();
+        let (mails, worker) = (&self.sender.mails, self.sender.worker);
+        match mails.release_all(worker, self.sender.clock.now()).await {
+            Ok(0) => {}
+            Ok(strays) => tracing::warn!(strays, "mails in nobody's hand are queued again"),
+            Err(error) => complain(&error, "no strays can be released", &self.shutdown).await,
+        }
     }
 
     async fn work(&mut self, claimed: Vec<ClaimedMail>, looked_at: Moment) {

@@ -4,7 +4,9 @@
 mod addresses;
 mod after_stop;
 mod audience;
+mod bounces;
 mod catalogue;
+mod claims;
 mod connecting;
 mod doubts;
 mod ledger;
