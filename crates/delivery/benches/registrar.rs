@@ -125,6 +125,10 @@ impl Bench {
             join: links(LinkClass::Join)?,
             return_paths: ReturnPathKeys::derive(BODY, &[return_paths])?,
             dkim: None,
+            ledger: Arc::new(delivery::LedgerSigner {
+                body_id: BODY,
+                key: ledger::SigningKey::from_seed(&[8; 32])?,
+            }),
         };
         let registrar = Registrar::new(
             &database,

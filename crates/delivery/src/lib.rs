@@ -18,6 +18,7 @@
 //! | `route/` | whether, how fast and on how many connections mail may go to the relay |
 //! | `sweeper` | doubts, deadlines, dead workers, finished issues |
 //! | `bounces` | whose mail came back too often, and the stop that follows |
+//! | `checkpoints`, `checkpoint_file`, `ledger_audit` | the ledger's head, signed and kept outside of the database; the whole of it verified each night |
 //! | `worker` | puts all of these together: recovery first, then the tasks |
 //! | `readiness` | what an operator is told of it |
 //! | `state_dir` | the folder that makes a worker the same one after a restart |
@@ -30,12 +31,15 @@
 
 mod boot_clock;
 mod bounces;
+mod checkpoint_file;
+mod checkpoints;
 mod connections;
 mod erasure_journal;
 mod fence;
 mod heartbeat;
 mod hints;
 mod journal;
+mod ledger_audit;
 mod lookout;
 mod memory;
 mod planner;
@@ -73,6 +77,7 @@ use store::Database;
 use crate::boot_clock::MachineClock;
 use crate::connections::Connections;
 use crate::registrar::Registrar;
+pub use crate::checkpoints::LedgerSigner;
 pub use crate::route::RouteLimits;
 
 /// The keys of a worker. Nothing in here can be printed.
@@ -89,6 +94,8 @@ pub struct Keys {
     pub return_paths: ReturnPathKeys,
     /// Signs what is sent; without it the relay may.
     pub dkim: Option<DkimSigner>,
+    /// Signs the ledger.
+    pub ledger: Arc<LedgerSigner>,
 }
 
 /// Connections to the relay for issues, where nobody says otherwise.

@@ -4,18 +4,21 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::{Clock, Entropy, Restored};
+use domain::{Clock, Entropy};
 use mail::Transport;
 use service_runtime::Shutdown;
 use store::{Database, StoreError};
 
 use crate::boot_clock::BootClock;
 use crate::bounces::{self, Bounces};
+use crate::checkpoint_file::CheckpointFile;
+use crate::checkpoints::{Checkpoints, newest_outside};
 use crate::connections::WorkQueues;
 use crate::fence::Fence;
 use crate::heartbeat::Heartbeat;
 use crate::hints::hints;
 use crate::journal::{Journal, Recovered};
+use crate::ledger_audit::LedgerAudit;
 use crate::lookout::Lookout;
 use crate::relay::Relay;
 use crate::replay::Replay;
@@ -35,6 +38,7 @@ pub(crate) struct Worker {
     database: Database,
     sender: Arc<Sender>,
     state_dir: StateDir,
+    checkpoints: Arc<CheckpointFile>,
     restoration: Arc<Restoration>,
     found: Recovered,
     boot_id: [u8; 16],
@@ -61,14 +65,18 @@ impl Worker {
                 "the journal is damaged: what it does not tell is in doubt"
             );
         }
+        let path = state_dir.path().to_owned();
+        let checkpoints =
+            CheckpointFile::open(&path).map_err(|source| StartError::StateDir { path, source })?;
+        let checkpoints = Arc::new(checkpoints);
         let restoration = Restoration::open(
             database,
             state_dir.worker(),
             state_dir.path(),
-            Arc::new(|| Restored {
-                checkpoint_seq: 0,
-                checkpoint_h: [0; 32],
-            }),
+            {
+                let (outside, signer) = (Arc::clone(&checkpoints), Arc::clone(&keys.ledger));
+                Arc::new(move || newest_outside(&outside, signer.body_id))
+            },
             Arc::clone(&clock),
             Arc::clone(&entropy),
         )
@@ -112,6 +120,7 @@ impl Worker {
             sender: Arc::new(sender),
             state_dir,
             restoration: Arc::new(restoration),
+            checkpoints,
             found,
             boot_id,
             connections: settings.connections.max(1),
@@ -216,6 +225,20 @@ impl Worker {
         let task = shutdown.clone();
         // The lock on the folder lasts as long as the heart beats.
         let state_dir = self.state_dir;
+        let signing = Checkpoints::new(
+            self.database.ledger(),
+            Arc::clone(&sender.keys.ledger),
+            Arc::clone(&self.checkpoints),
+            state_dir.path().to_owned(),
+            Arc::clone(&sender.clock),
+        );
+        shutdown.spawn("checkpoints", signing.run(shutdown.clone()));
+        let audit = LedgerAudit {
+            reader: self.database.ledger(),
+            signer: Arc::clone(&sender.keys.ledger),
+            file: self.checkpoints,
+        };
+        shutdown.spawn("ledger audit", audit.run(shutdown.clone()));
         shutdown.spawn("heartbeat", async move {
             heartbeat.run(&task).await;
             drop(state_dir);

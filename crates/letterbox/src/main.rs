@@ -83,6 +83,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Replay(options) => operate::replay(&options),
         Command::Barrier(command) => operate::barrier(command),
         Command::Rights(command) => operate::rights(command),
+        Command::Ledger(command) => operate::ledger(command),
         Command::Keys(command) => operate::keys(command),
     }
 }

@@ -1,8 +1,8 @@
 //! The ledger, read in order, and its checkpoints (`FORMATS.md`, Ledger).
 
 use domain::{
-    Actor, Effect, EventId, IssueNumber, KeyId, KeyState, LedgerEntry, Method, NewsletterNumber,
-    Restored, Timestamp, TokenKey,
+    Actor, BodyId, Effect, EventId, IssueNumber, KeyId, KeyState, LedgerEntry, Method,
+    NewsletterNumber, Restored, Timestamp, TokenKey,
 };
 use ledger::{Checkpoint, Hash, Head, SignedCheckpoint};
 
@@ -116,6 +116,19 @@ impl Row {
 }
 
 impl LedgerReader {
+    /// Whose ledger it is.
+    ///
+    /// # Errors
+    /// [`StoreError::NotMigrated`] where it is nobody's yet.
+    pub async fn body_id(&self) -> Result<BodyId, StoreError> {
+        let body_id =
+            sqlx::query_scalar!("SELECT body_id AS \"body_id!\" FROM catalogue_installation")
+                .fetch_optional(&self.database.pool)
+                .await?
+                .ok_or(StoreError::NotMigrated(None))?;
+        columns::id(&body_id, "installation")
+    }
+
     /// Where the ledger ends; none before its first entry.
     ///
     /// # Errors

@@ -17,7 +17,7 @@
 //! | `outbox` | hints on their way to the broker |
 //! | `purge`, `issue_retention` | deleting what the notices promise to delete |
 //! | `registrar` | a batch of requests applied in one transaction, the append to the ledger included |
-//! | `ledger_reader` | the ledger in order, and its checkpoints |
+//! | `ledger_reader`, `ledger_check` | the ledger in order, and its checkpoints; the one held against the others |
 //! | `issues`, `issue_states` | issues: approved, read by the sender and as they were sent |
 //! | `issue_progress` | how they stand: the issue equation |
 //! | `issue_changes`, `issue_upkeep` | what an operator says to one under way, and what follows from it |
@@ -53,6 +53,7 @@ mod issue_retention;
 mod issue_states;
 mod issue_upkeep;
 mod issues;
+mod ledger_check;
 mod ledger_reader;
 mod last_look;
 mod mail_after_stop;

@@ -125,6 +125,10 @@ impl House {
             join: LinkKeys::derive(LinkClass::Join, BODY, &masters).unwrap(),
             return_paths: ReturnPathKeys::derive(BODY, &masters).unwrap(),
             dkim: None,
+            ledger: Arc::new(crate::LedgerSigner {
+                body_id: BODY,
+                key: ledger::SigningKey::from_seed(&[8; 32]).unwrap(),
+            }),
         }
     }
 

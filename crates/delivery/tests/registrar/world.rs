@@ -108,6 +108,10 @@ impl World {
             join: links(LinkClass::Join),
             return_paths: ReturnPathKeys::derive(BODY, &[return_paths]).unwrap(),
             dkim: None,
+            ledger: Arc::new(delivery::LedgerSigner {
+                body_id: BODY,
+                key: ledger::SigningKey::from_seed(&[8; 32]).unwrap(),
+            }),
         });
         let clock = Arc::new(ManualClock::new(START));
         let registrar = Registrar::new(

@@ -6,11 +6,12 @@
 //! | `target` | which installation an operator command acts on |
 //! | `up`, `roles` | what runs: everything in one process, or one role |
 //! | `barrier` | spools, the barrier, restores, people's rights |
-//! | `operator`, `issue`, `keys` | what an operator does to it |
+//! | `operator`, `issue`, `keys`, `ledger` | what an operator does to it |
 
 mod barrier;
 mod issue;
 mod keys;
+mod ledger;
 mod limits;
 mod operator;
 mod options;
@@ -25,6 +26,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use barrier::{BarrierCommand, ReplayOptions, RightsCommand, SpoolCommand};
 pub(crate) use issue::{ChangeOptions, DoubtWord, InDoubt, IssueCommand, SendOptions};
 pub(crate) use keys::{KeysCommand, MastersOption, RotateCommand};
+pub(crate) use self::ledger::{CheckpointOptions, LedgerCommand};
 pub(crate) use limits::LimitOptions;
 pub(crate) use operator::{BodyCommand, DeadLettersCommand, NewsletterCommand};
 pub(crate) use options::{BrokerOptions, DatabaseOptions, RelayOptions, StopOption};
@@ -115,6 +117,9 @@ pub(crate) enum Command {
     /// Do what somebody has a right to: erase everything about an address
     #[command(subcommand)]
     Rights(RightsCommand),
+    /// Verify, export and look into the unsubscribe ledger
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Make, split, change and look at the keys of an installation
     #[command(subcommand)]
     Keys(KeysCommand),

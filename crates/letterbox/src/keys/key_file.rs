@@ -20,6 +20,7 @@ pub(super) enum Kind {
     AddressSuppression,
     AddressRow,
     AddressMessageId,
+    Ledger,
 }
 
 /// Keys that are numbered together.
@@ -31,7 +32,7 @@ pub(super) enum Family {
 }
 
 impl Kind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::BodyId,
         Self::FormStamp,
         Self::SealingSecret,
@@ -46,6 +47,7 @@ impl Kind {
         Self::AddressSuppression,
         Self::AddressRow,
         Self::AddressMessageId,
+        Self::Ledger,
     ];
 
     /// The name in front of the number, and the ending.
@@ -65,13 +67,14 @@ impl Kind {
             Self::AddressSuppression => ("address-suppression", ".key"),
             Self::AddressRow => ("address-row", ".key"),
             Self::AddressMessageId => ("address-message-id", ".key"),
+            Self::Ledger => ("ledger", ".key"),
         }
     }
 
     /// Its numbering; none for a key that there is only one of.
     pub(super) const fn family(self) -> Option<Family> {
         match self {
-            Self::BodyId | Self::FormStamp => None,
+            Self::BodyId | Self::FormStamp | Self::Ledger => None,
             Self::SealingSecret | Self::SealingPublic => Some(Family::Sealing),
             Self::LinkMaster
             | Self::LinkLeave
@@ -232,6 +235,7 @@ impl Holder {
                 (Kind::SealingPublic, Every),
                 (Kind::LinkMaster, Every),
                 (Kind::AddressMaster, Every),
+                (Kind::Ledger, Every),
             ],
             Self::Intake => &[
                 (Kind::BodyId, Every),
@@ -253,6 +257,7 @@ impl Holder {
                 (Kind::AddressSuppression, Every),
                 (Kind::AddressRow, Newest),
                 (Kind::AddressMessageId, Newest),
+                (Kind::Ledger, Every),
             ],
         }
     }
@@ -267,17 +272,17 @@ impl Holder {
         self.share().iter().any(|(held, _)| *held == kind)
     }
 
-    /// The files that its folder holds, no more and no less.
-    pub(super) fn files(self, generations: Generations) -> BTreeSet<KeyFile> {
-        let numbers = |kind: Kind, extent| match kind.family() {
-            None => 0..=0,
-            Some(family) => {
     /// What its folder holds of a family.
     pub(super) fn kinds_of(self, family: Family) -> impl Iterator<Item = Kind> {
         let kinds = self.share().iter().map(|(kind, _)| *kind);
         kinds.filter(move |kind| kind.family() == Some(family))
     }
 
+    /// The files that its folder holds, no more and no less.
+    pub(super) fn files(self, generations: Generations) -> BTreeSet<KeyFile> {
+        let numbers = |kind: Kind, extent| match kind.family() {
+            None => 0..=0,
+            Some(family) => {
                 let newest = generations.newest(family);
                 match extent {
                     Extent::Every => 1..=newest,
@@ -343,6 +348,7 @@ mod tests {
             Kind::AddressSuppression,
             Kind::AddressRow,
             Kind::AddressMessageId,
+            Kind::Ledger,
         ];
         for kind in only_deliver {
             assert!(Holder::Deliver.may_hold(kind), "{kind:?}");

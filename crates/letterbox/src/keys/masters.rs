@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::dkim::{self, DkimFile};
 use super::key_file::{Holder, KeyFile, Kind};
 use super::key_folder::{self, KeyFolder};
+use super::ledger_key;
 use super::role_folders::{DeliverKeys, IntakeKeys, UnsubscribeKeys};
 use crate::failure::SettingsError;
 
@@ -24,6 +25,8 @@ pub(crate) struct Masters {
     pub(crate) address: Vec<AddressMaster>,
     pub(crate) sealing: Vec<SealingKey>,
     pub(super) form_stamp: Zeroizing<[u8; 32]>,
+    /// Signs the ledger; from none of the others.
+    pub(super) ledger: Zeroizing<[u8; 32]>,
     /// Made beside the masters and from none of them.
     pub(super) dkim: Vec<DkimFile>,
 }
@@ -62,6 +65,7 @@ pub(crate) fn create_if_absent(folder: &Path, entropy: &dyn Entropy) -> anyhow::
     write(Kind::AddressMaster, &random(32))?;
     write(Kind::LinkMaster, &random(32))?;
     write(Kind::FormStamp, &random(32))?;
+    write(Kind::Ledger, &random(32))?;
     // Written last: a folder without it was left half made, and `read` says so.
     write(Kind::BodyId, &random(16))?;
     key_folder::sync_folder(folder)?;
@@ -92,6 +96,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Masters> {
         address,
         sealing: sealing_keys(path, &folder)?,
         form_stamp: folder.key(Kind::FormStamp, 0)?,
+        ledger: folder.key(Kind::Ledger, 0)?,
         dkim: dkim::read(path)?,
     })
 }
@@ -115,17 +120,17 @@ pub(super) fn sealing_keys(path: &Path, folder: &KeyFolder) -> anyhow::Result<Ve
 }
 
 impl Masters {
-    /// Derives each part's keys; the masters end here.
-    pub(crate) fn share_out(self) -> anyhow::Result<(IntakeKeys, UnsubscribeKeys, DeliverKeys)> {
-        let body_id = self.body_id;
-        let newest = self.sealing.last().context("there is no sealing key")?;
-        let sealer =
     /// The link generations that others may know.
     pub(super) fn compromised_links(&self) -> impl Iterator<Item = u16> {
         let known = |master: &&LinkMaster| master.state == KeyState::Compromised;
         self.links.iter().filter(known).map(|master| master.kid.0)
     }
 
+    /// Derives each part's keys; the masters end here.
+    pub(crate) fn share_out(self) -> anyhow::Result<(IntakeKeys, UnsubscribeKeys, DeliverKeys)> {
+        let body_id = self.body_id;
+        let newest = self.sealing.last().context("there is no sealing key")?;
+        let sealer =
             Sealer::new(body_id, newest.kid, newest.public).context("the sealing key is broken")?;
         let links = |class| {
             LinkKeys::derive(class, body_id, &self.links).context("the link keys are broken")
@@ -156,6 +161,7 @@ impl Masters {
                     join,
                     return_paths,
                     dkim: dkim::signer(self.dkim),
+                    ledger: ledger_key::signer(body_id, &self.ledger)?,
                 },
             },
         ))

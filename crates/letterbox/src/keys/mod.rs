@@ -5,6 +5,7 @@
 //! | `key_file` | every key file there is, and which folder holds which |
 //! | `marks` | files that say something of a generation and hold no key |
 //! | `key_folder` | reading such a folder, strictly, and writing one |
+//! | `ledger_key` | the key that signs the ledger: made for folders that have none |
 //! | `dkim` | keys of signatures: PEM files beside these |
 //! | `masters` | the masters: of an embedded installation, or in `DIR/masters` |
 //! | `split` | a folder for each role, with its share of what the masters give |
@@ -31,6 +32,7 @@
 //! | `address-message-id-N.key` | Message-ID | | | | newest |
 //! | `link-N.compromised` | others may know link generation N | any | any | any | any |
 //! | `link-N.incomplete` | link generation N is being written, and not used yet | any | any | any | any |
+//! | `ledger.key` | signs the unsubscribe ledger's checkpoints; Ed25519 seed | yes | | | yes |
 //! | `dkim-SELECTOR.key` | signs mail; PEM, and none needs to be there | any | | | any |
 //!
 //! The largest N makes, all verify and open. A role's folder holds exactly its column: no master, and
@@ -40,6 +42,7 @@ pub(crate) mod description;
 pub(crate) mod dkim;
 mod key_file;
 mod key_folder;
+pub(crate) mod ledger_key;
 mod marks;
 pub(crate) mod masters;
 pub(crate) mod role_folders;

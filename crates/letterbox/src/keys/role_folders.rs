@@ -15,9 +15,10 @@ use link_token::{FormStampKey, LinkClass, LinkKeys};
 use super::dkim;
 use super::key_file::{Holder, Kind};
 use super::key_folder::{self, KeyFolder};
+use super::ledger_key;
 use super::masters;
-use crate::failure::SettingsError;
 use super::watch::ChangingKeys;
+use crate::failure::SettingsError;
 
 /// What `intake` may hold: nothing that opens an address.
 pub(crate) struct IntakeKeys {
@@ -39,7 +40,6 @@ pub(crate) struct DeliverKeys {
     pub(crate) keys: delivery::Keys,
 }
 
-/// For `letterbox intake`.
 impl IntakeKeys {
     /// Those that can change while it runs.
     pub(crate) fn changing(&self) -> ChangingKeys {
@@ -73,6 +73,7 @@ impl DeliverKeys {
     }
 }
 
+/// For `letterbox intake`.
 pub(crate) fn read_intake(path: &Path) -> anyhow::Result<IntakeKeys> {
     let folder = KeyFolder::read(path, Holder::Intake)?;
     let body_id = folder.body_id()?;
@@ -127,6 +128,7 @@ pub(crate) fn read_deliver(path: &Path) -> anyhow::Result<DeliverKeys> {
             return_paths: ReturnPathKeys::from_keys(folder.class_keys(Kind::ReturnPath)?)
                 .context("the return path keys are broken")?,
             dkim: dkim::signer(dkim::read(path)?),
+            ledger: ledger_key::signer(body_id, &*folder.key(Kind::Ledger, 0)?)?,
         },
     })
 }

@@ -117,6 +117,7 @@ pub(super) fn value(
             .clone(),
         Kind::AddressRow => derived.row.clone(),
         Kind::AddressMessageId => derived.message_id.clone(),
+        Kind::Ledger => masters.ledger.clone(),
         Kind::LinkMaster | Kind::AddressMaster => anyhow::bail!("no role may hold {file}"),
     };
     Ok(Zeroizing::new(bytes.to_vec()))

@@ -10,6 +10,8 @@
 //! | `issue_status`, `progress_line` | how far issues are |
 //! | `issue_change`, `issue_doubts` | pause, resume, cancel, retry; mails in doubt |
 //! | `issue_show` | an issue as it was sent |
+//! | `ledger`, `ledger_verify`, `ledger_prove`, `ledger_export` | the unsubscribe ledger: what it is held against; verified, proved, exported |
+//! | `ledger_audit` | whether mail went out after a stop |
 //! | `status`, `spool` | whether mail goes out; the web roles' spools and the barrier |
 //! | `replay`, `rights` | the spool of a machine that is gone; an erasure |
 
@@ -22,6 +24,11 @@ mod issue_doubts;
 mod issue_show;
 mod issue_status;
 mod keys;
+mod ledger;
+mod ledger_audit;
+mod ledger_export;
+mod ledger_prove;
+mod ledger_verify;
 mod link_keys;
 mod newsletter;
 mod progress_line;
@@ -39,6 +46,7 @@ pub(crate) use dead_letters::run as dead_letters;
 pub(crate) use installation::{announce, connect};
 pub(crate) use issue::run as issue;
 pub(crate) use keys::run as keys;
+pub(crate) use self::ledger::run as ledger;
 pub(crate) use newsletter::{NewsletterFile, run as newsletter};
 pub(crate) use replay::run as replay;
 pub(crate) use rights::run as rights;

@@ -25,7 +25,7 @@ pub(crate) use summary::line as print_line;
 
 use crate::cli::UpOptions;
 use crate::data_folder::DataFolder;
-use crate::keys::masters;
+use crate::keys::{ledger_key, masters};
 use crate::{starting, unprivileged};
 
 /// Runs until a signal. Nothing is created or bound before all settings are checked.
@@ -43,6 +43,13 @@ pub(crate) fn run(options: UpOptions) -> anyhow::Result<()> {
     let instead = "another one, 127.0.0.1:8081 say";
     let listener = starting::listen(settings.listen, "--listen", instead)?;
     let made = masters::create_if_absent(&data.keys(), &OsEntropy)?;
+    // An installation from before the ledger was signed has no key for it. Where one has signed, it is
+    // somewhere, and another one must not take its place.
+    let has_signed = data.state().join("checkpoints.jsonl").exists();
+    if !made && !has_signed && !ledger_key::is_in(&data.keys()) {
+        ledger_key::create(&data.keys(), &OsEntropy)?;
+        print_line("The unsubscribe ledger is signed from now on: its key is made.");
+    }
     let keys = masters::read(&data.keys())?;
     examples::write_files(&data.examples())?;
 

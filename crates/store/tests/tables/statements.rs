@@ -69,6 +69,7 @@ const OPERATOR: &[&str] = &[
     "dead_letters::seen",
     "migrate::belongs_to",
     "mail_after_stop::audit",
+    "ledger_reader::body_id",
     "ledger_reader::head",
     "ledger_reader::rows_after",
     "ledger_reader::of_event",
