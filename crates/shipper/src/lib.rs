@@ -10,6 +10,7 @@
 //! | `older_folder` | what to do where the registrar knows more of a spool than its folder |
 //! | `marks` | how far a spool is shipped and applied |
 //! | `catalogue_copy` | the catalogue on the role's own disk |
+//! | `resumptions` | whether somebody who had left may have come back |
 //!
 //! A walk: a role accepts a request into its spool. The shipper wakes, reads up to 500 records behind
 //! its mark, publishes them to the stops or the requests queue and awaits each confirm; the database is
@@ -29,6 +30,7 @@ mod catalogue_copy;
 mod marks;
 mod older_folder;
 mod report;
+mod resumptions;
 mod route;
 mod shipper;
 #[cfg(test)]
@@ -36,5 +38,6 @@ mod tests;
 mod way;
 
 pub use catalogue_copy::CatalogueCopy;
+pub use resumptions::Resumptions;
 pub use route::Route;
 pub use shipper::Shipper;

@@ -31,6 +31,10 @@ pub(crate) fn describe() {
         "letterbox_unsubscribe_requests_total",
         "POSTs to unsubscribe, undo and not-me links, by result"
     );
+    metrics::describe_counter!(
+        "letterbox_unsubscribe_repeats_total",
+        "Such POSTs that repeated one of the last hour and were answered from memory"
+    );
     metrics::describe_histogram!(
         "letterbox_unsubscribe_request_duration_seconds",
         metrics::Unit::Seconds,
@@ -46,6 +50,11 @@ pub(crate) fn ended(how: Ended, after: Duration) {
     metrics::counter!("letterbox_unsubscribe_requests_total", "result" => how.label()).increment(1);
     metrics::histogram!("letterbox_unsubscribe_request_duration_seconds")
         .record(after.as_secs_f64());
+}
+
+/// One that was on disk already.
+pub(crate) fn repeated() {
+    metrics::counter!("letterbox_unsubscribe_repeats_total").increment(1);
 }
 
 /// Refusing such a link would break a right, so it counts, and somebody has to know

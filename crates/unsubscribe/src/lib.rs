@@ -6,6 +6,7 @@
 //! | `routes` | `/u/` and `/undo/`: GET shows a page and changes nothing, POST is final |
 //! | `posted` | how much of a body is read, and whose button it came from |
 //! | `link` | what a request's link says: the checked token and the hints beside it |
+//! | `recent` | what was made durable in the last hour: a repeat of it is not written again |
 //! | `pages` | the ask and done pages |
 //! | `words` | English and Welsh of those pages |
 //! | `moment` | a date and time for people |
@@ -21,15 +22,16 @@ mod link;
 mod moment;
 mod pages;
 mod posted;
+mod recent;
 mod routes;
 mod words;
 
 use std::sync::Arc;
 
-use domain::Entropy;
+use domain::{Clock, Entropy};
 use link_token::LinkKeys;
 use service_runtime::admin::Check;
-use shipper::CatalogueCopy;
+use shipper::{CatalogueCopy, Resumptions};
 use spool::Spool;
 
 pub use routes::router;
@@ -43,6 +45,10 @@ pub struct Doors {
     pub spool: Spool,
     /// For names on pages; empty is fine.
     pub catalogue: CatalogueCopy,
+    /// Whether somebody who had left may have come back.
+    pub resumptions: Resumptions,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
     /// For event ids.
     pub entropy: Arc<dyn Entropy>,
 }

@@ -1,4 +1,4 @@
-//! The pages: one that asks, one that confirms.
+//! The pages: one that asks, one that confirms, and one that comes too late.
 
 use askama::Template;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -7,14 +7,16 @@ use domain::{Body, Catalogue, EventId, Language, Newsletter, Request, Timestamp}
 use link_token::{Purpose, Route, receipt};
 use page_frame::Frame;
 
+use crate::link::{self, Hints};
 use crate::words::{AskWords, DoneWords, Words, filled};
-use crate::{link, moment, posted};
+use crate::{moment, posted};
 
 /// How a request wants its page.
 pub(crate) struct Asked<'a> {
     pub(crate) language: Language,
     pub(crate) catalogue: &'a Catalogue,
-    newsletters: Vec<&'a Newsletter>,
+    hints: Hints<'a>,
+    now: Timestamp,
     /// The same page in the other language, for pages that can be asked for again.
     other_language: String,
     words: &'static Words,
@@ -40,6 +42,23 @@ struct AskTemplate<'a> {
     field: (&'static str, &'static str),
     button: &'static str,
     otherwise: &'static str,
+    second: Option<Second>,
+    forwarded: Option<&'static str>,
+}
+
+/// The button that does more.
+struct Second {
+    heading: &'static str,
+    explanation: &'static str,
+    value: &'static str,
+    button: String,
+}
+
+#[derive(Template)]
+#[template(path = "too_late.html")]
+struct TooLateTemplate {
+    words: &'static Words,
+    sign_up_again: String,
 }
 
 #[derive(Template)]
@@ -64,12 +83,18 @@ struct Undo {
 }
 
 impl<'a> Asked<'a> {
-    pub(crate) fn of(target: &Uri, headers: &HeaderMap, catalogue: &'a Catalogue) -> Self {
+    pub(crate) fn of(
+        target: &Uri,
+        headers: &HeaderMap,
+        catalogue: &'a Catalogue,
+        now: Timestamp,
+    ) -> Self {
         let language = link::language(target, headers);
         Self {
             language,
             catalogue,
-            newsletters: link::newsletters(target, catalogue),
+            hints: Hints::of(target, catalogue),
+            now,
             other_language: page_frame::other_language(target.query(), language),
             words: Words::in_language(language),
         }
@@ -77,7 +102,7 @@ impl<'a> Asked<'a> {
 
     /// The newsletter that a subscription's link names: the first, since it is about one.
     fn newsletter(&self) -> Option<&'a Newsletter> {
-        self.newsletters.first().copied()
+        self.hints.newsletters.first().copied()
     }
 
     fn name(&self) -> &'a str {
@@ -87,10 +112,15 @@ impl<'a> Asked<'a> {
             })
     }
 
-    /// The page with the button.
+    /// The page with the buttons.
     pub(crate) fn page(&self, purpose: Purpose) -> Response {
+        let is_undo = purpose == Purpose::Undo;
+        if is_undo && self.hints.is_over(self.catalogue, self.now) {
+            return self.too_late();
+        }
         let (words, value): (&AskWords, _) = match purpose {
             Purpose::NotMe => (&self.words.ask_not_me, "not_me"),
+            Purpose::Undo if self.hints.is_all => (&self.words.ask_undo_all, "undo"),
             Purpose::Undo => (&self.words.ask_undo, "undo"),
             _ => (&self.words.ask_leave, "unsubscribe"),
         };
@@ -105,19 +135,57 @@ impl<'a> Asked<'a> {
             field: (posted::BUTTON, value),
             button: words.button,
             otherwise: words.otherwise,
+            second: self.second(purpose),
+            forwarded: (purpose == Purpose::Unsubscribe).then_some(self.words.forwarded),
         };
+        self.frame(&heading, true).page(StatusCode::OK, &main)
+    }
+
+    fn second(&self, purpose: Purpose) -> Option<Second> {
+        let words = self.words;
+        match purpose {
+            Purpose::Unsubscribe => Some(Second {
+                heading: words.all_heading,
+                explanation: words.all_explanation,
+                value: posted::ALL,
+                button: self.catalogue.body.as_ref().map_or_else(
+                    || words.all_button_unnamed.to_owned(),
+                    |body| filled(words.all_button, body.name.in_language(self.language)),
+                ),
+            }),
+            Purpose::NotMe => Some(Second {
+                heading: words.never_heading,
+                explanation: words.never_explanation,
+                value: posted::NEVER,
+                button: words.never_button.to_owned(),
+            }),
+            _ => None,
+        }
+    }
+
+    /// In the place of an undo whose address is gone.
+    fn too_late(&self) -> Response {
+        let main = TooLateTemplate {
+            words: self.words,
+            sign_up_again: self.sign_up_address(),
+        };
+        self.frame(self.words.undo_over_heading, true)
+            .page(StatusCode::OK, &main)
+    }
+
+    fn frame<'t>(&'t self, title: &'t str, can_be_asked_again: bool) -> Frame<'t> {
         Frame {
             language: self.language,
-            title: &heading,
+            title,
             catalogue: self.catalogue,
-            other_language: Some(self.other_language.clone()),
+            other_language: can_be_asked_again.then(|| self.other_language.clone()),
             is_error: false,
         }
-        .page(StatusCode::OK, &main)
     }
 
     fn signed_up(&self) -> (&'static str, Vec<&'a str>) {
         let names: Vec<&str> = self
+            .hints
             .newsletters
             .iter()
             .map(|newsletter| newsletter.name.in_language(self.language))
@@ -133,7 +201,13 @@ impl<'a> Asked<'a> {
     pub(crate) fn done_page(&self, done: &Done<'_>) -> Response {
         let words = self.done_words(done.request);
         let is_undo = matches!(done.request, Request::Undo(_));
-        let is_unsubscribe = matches!(done.request, Request::Unsubscribe(_));
+        let is_all = matches!(done.request, Request::UnsubscribeAll(_));
+        let is_unsubscribe = is_all || matches!(done.request, Request::Unsubscribe(_));
+        let what = if is_all {
+            self.words.any_newsletter
+        } else {
+            self.name()
+        };
         let main = DoneTemplate {
             words: self.words,
             language: self.language,
@@ -141,23 +215,19 @@ impl<'a> Asked<'a> {
             panel: filled(words.panel, self.name()),
             receipt: receipt::of(done.event_id),
             accepted_at: moment::written(done.accepted_at, self.language),
-            undo: done.undo_token.as_deref().map(|token| self.undo(token)),
+            undo: done
+                .undo_token
+                .as_deref()
+                .map(|token| self.undo(token, done.accepted_at, is_all)),
             sign_up_again: is_undo.then(|| self.sign_up_address()),
             complaint: self
                 .catalogue
                 .body
                 .as_ref()
                 .filter(|_| is_unsubscribe)
-                .map(|body| (body, filled(self.words.tell_officer, self.name()))),
+                .map(|body| (body, filled(self.words.tell_officer, what))),
         };
-        Frame {
-            language: self.language,
-            title: words.heading,
-            catalogue: self.catalogue,
-            other_language: None,
-            is_error: false,
-        }
-        .page(StatusCode::OK, &main)
+        self.frame(words.heading, false).page(StatusCode::OK, &main)
     }
 
     /// The answer to a program: one line.
@@ -173,28 +243,38 @@ impl<'a> Asked<'a> {
 
     const fn done_words(&self, request: &Request) -> &'static DoneWords {
         match request {
+            Request::Undo(_) if self.hints.is_all => &self.words.done_undo_all,
             Request::Undo(_) => &self.words.done_undo,
             Request::NotMe(_) => &self.words.done_not_me,
+            Request::NeverEmail(_) => &self.words.done_never,
+            Request::UnsubscribeAll(_) => &self.words.done_leave_all,
             _ => &self.words.done_leave,
         }
     }
 
-    fn undo(&self, token: &str) -> Undo {
-        let mut action = format!("{}{token}?l={}", Route::Undo.path(), self.language.tag());
-        if let Some(newsletter) = self.newsletter() {
-            action.push_str("&n=");
-            action.push_str(newsletter.slug.as_str());
-        }
+    fn undo(&self, token: &str, taken_at: Timestamp, is_all: bool) -> Undo {
+        let query = self.hints.of_undo(self.language, taken_at, is_all);
+        let newsletters = &self.catalogue.newsletters;
+        let kept = if is_all {
+            // The first of them to go.
+            newsletters.iter().map(|it| it.retention_days).min()
+        } else {
+            self.newsletter()
+                .map(|newsletter| newsletter.retention_days)
+        };
         Undo {
-            action,
+            action: format!("{}{token}?{query}", Route::Undo.path()),
             field: (posted::BUTTON, "undo"),
-            button: filled(self.words.undo_button, self.name()),
-            until: self
-                .newsletter()
-                .map(|newsletter| match newsletter.retention_days {
-                    0 => self.words.deleted_at_once.to_owned(),
-                    days => filled(self.words.deleted_after, &(self.words.days)(days)),
-                }),
+            button: if is_all {
+                self.words.undo_all_button.to_owned()
+            } else {
+                filled(self.words.undo_button, self.name())
+            },
+            until: kept.map(|days| match (days, is_all) {
+                (0, _) => self.words.deleted_at_once.to_owned(),
+                (days, false) => filled(self.words.deleted_after, &(self.words.days)(days)),
+                (days, true) => filled(self.words.all_deleted_after, &(self.words.days)(days)),
+            }),
         }
     }
 

@@ -8,8 +8,11 @@ use http_body_util::BodyExt;
 /// The largest body (`privacy.md` ABU-16); one-click needs 26 bytes.
 const LARGEST: usize = 4 * 1024;
 
-/// The name of the hidden field on our own pages, and the pair that RFC 8058 prescribes.
+/// The name of the hidden field on our own pages, its values on the buttons that do more than the link's
+/// own, and the pair that RFC 8058 prescribes.
 pub(crate) const BUTTON: &str = "button";
+pub(crate) const ALL: &str = "all";
+pub(crate) const NEVER: &str = "never";
 const ONE_CLICK: (&str, &str) = ("List-Unsubscribe", "One-Click");
 
 /// Who pressed.
@@ -19,6 +22,10 @@ pub(crate) enum Presser {
     Program,
     /// A person on our page: they get a page.
     Page,
+    /// The same, by the button for all newsletters.
+    AllButton,
+    /// The same, by the button for no mail at all.
+    NeverButton,
 }
 
 impl Presser {
@@ -26,7 +33,7 @@ impl Presser {
     pub(crate) const fn method(self) -> Method {
         match self {
             Self::Program => Method::OneClick,
-            Self::Page => Method::PageButton,
+            Self::Page | Self::AllButton | Self::NeverButton => Method::PageButton,
         }
     }
 }
@@ -54,18 +61,20 @@ pub(crate) async fn presser(mut body: Body) -> Result<Presser, TooLarge> {
 /// Whatever its content type says: our own page sends a urlencoded pair, and everything else is
 /// treated alike.
 fn presser_of(body: &[u8]) -> Presser {
-    let mut is_button = false;
+    let mut pressed = None;
     for (name, value) in form_urlencoded::parse(body) {
         if (&*name, &*value) == ONE_CLICK {
             return Presser::Program;
         }
-        is_button |= name == BUTTON && !value.is_empty();
+        if name == BUTTON && !value.is_empty() {
+            pressed = Some(match &*value {
+                ALL => Presser::AllButton,
+                NEVER => Presser::NeverButton,
+                _ => Presser::Page,
+            });
+        }
     }
-    if is_button {
-        Presser::Page
-    } else {
-        Presser::Program
-    }
+    pressed.unwrap_or(Presser::Program)
 }
 
 #[cfg(test)]
@@ -77,6 +86,10 @@ mod tests {
         for (body, expected) in [
             (&b"button=unsubscribe"[..], Presser::Page),
             (b"x=1&button=undo", Presser::Page),
+            (b"button=all", Presser::AllButton),
+            (b"button=never", Presser::NeverButton),
+            (b"button=All", Presser::Page),
+            (b"List-Unsubscribe=One-Click&button=all", Presser::Program),
             (b"", Presser::Program),
             (b"button=", Presser::Program),
             (b"List-Unsubscribe=One-Click", Presser::Program),

@@ -2,6 +2,7 @@
 //! POST is final. No cookie, no redirect, no login, no look at `Origin`: a mail program has none of
 //! them to offer.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
@@ -13,10 +14,12 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use domain::{BoxId, EventId, IssueNumber, NotMe, Request, SubscriptionId, Undo, Unsubscribe};
 use link_token::{CheckedToken, LinkClass, Purpose, Route};
+use spool::AcceptError;
 
 use crate::counts::{self, Ended};
 use crate::pages::{self, Asked, Done};
 use crate::posted::{self, Presser};
+use crate::recent::{Recent, Taken, Topic};
 use crate::{Doors, link};
 
 const ALLOW: &str = "GET, HEAD, POST";
@@ -48,44 +51,54 @@ pub fn router(doors: Doors) -> Router {
         .layer(middleware::map_response(async |answer: Response| {
             page_frame::secured(answer)
         }))
-        .with_state(doors)
+        .with_state(Role {
+            doors,
+            recent: Arc::default(),
+        })
 }
 
-fn doors_of(route: Route) -> MethodRouter<Doors> {
+/// The doors, and what went through them lately.
+#[derive(Clone)]
+struct Role {
+    doors: Doors,
+    recent: Arc<Recent>,
+}
+
+fn doors_of(route: Route) -> MethodRouter<Role> {
     get(
-        move |State(doors): State<Doors>, OriginalUri(target), headers: HeaderMap| async move {
-            let catalogue = doors.catalogue.current();
-            let asked = Asked::of(&target, &headers, &catalogue);
-            match link::checked(&doors.leave, route, &target) {
+        move |State(role): State<Role>, OriginalUri(target), headers: HeaderMap| async move {
+            let catalogue = role.doors.catalogue.current();
+            let asked = Asked::of(&target, &headers, &catalogue, role.doors.clock.now());
+            match link::checked(&role.doors.leave, route, &target) {
                 Some(token) => asked.page(token.purpose),
                 None => page_frame::broken_link(&catalogue, asked.language),
             }
         },
     )
     .post(
-        move |State(doors): State<Doors>,
+        move |State(role): State<Role>,
               OriginalUri(target),
               headers: HeaderMap,
               body: Body| async move {
             let started = Instant::now();
-            let catalogue = doors.catalogue.current();
-            let asked = Asked::of(&target, &headers, &catalogue);
-            let token = link::checked(&doors.leave, route, &target);
-            let (response, how) = doors.take(token, &asked, body).await;
+            let catalogue = role.doors.catalogue.current();
+            let asked = Asked::of(&target, &headers, &catalogue, role.doors.clock.now());
+            let token = link::checked(&role.doors.leave, route, &target);
+            let (response, how) = role.answer(token, &asked, body).await;
             counts::ended(how, started.elapsed());
             response
         },
     )
     .fallback(
-        |State(doors): State<Doors>, OriginalUri(target), headers: HeaderMap| async move {
+        |State(role): State<Role>, OriginalUri(target), headers: HeaderMap| async move {
             let language = link::language(&target, &headers);
-            page_frame::method_not_allowed(&doors.catalogue.current(), language, ALLOW)
+            page_frame::method_not_allowed(&role.doors.catalogue.current(), language, ALLOW)
         },
     )
 }
 
-impl Doors {
-    async fn take(
+impl Role {
+    async fn answer(
         &self,
         token: Option<CheckedToken>,
         asked: &Asked<'_>,
@@ -102,20 +115,18 @@ impl Doors {
         let Some(request) = request_of(&token, presser) else {
             return (page_frame::broken_link_line(), Ended::Invalid);
         };
-        let event_id = EventId::new(self.entropy.sixteen());
-        // Nothing is promised before this returns: it does once the record would survive a power cut.
-        match self.spool.accept(event_id, &request).await {
-            Ok(accepted) => {
+        match self.take(&request).await {
+            Ok(taken) => {
                 counts::key_used(token.key.state);
                 let done = Done {
                     request: &request,
-                    event_id,
-                    accepted_at: accepted.accepted_at,
-                    undo_token: self.undo_token(&request, event_id),
+                    event_id: taken.event_id,
+                    accepted_at: taken.accepted_at,
+                    undo_token: self.undo_token(&request, taken.event_id),
                 };
                 let response = match presser {
-                    Presser::Page => asked.done_page(&done),
                     Presser::Program => asked.done_line(&done),
+                    _ => asked.done_page(&done),
                 };
                 (response, Ended::Accepted)
             }
@@ -126,9 +137,44 @@ impl Doors {
         }
     }
 
+    /// Makes a request durable, unless it repeats one that is. Nothing is promised before this returns:
+    /// it does once the record would survive a power cut.
+    async fn take(&self, request: &Request) -> Result<Taken, AcceptError> {
+        let doors = &self.doors;
+        let topic = Topic::of(request);
+        if let Some(topic) = topic {
+            let now = doors.clock.now();
+            let repeated = self.recent.repeated(topic, now, &doors.resumptions);
+            if let Some(taken) = repeated.await {
+                counts::repeated();
+                return Ok(taken);
+            }
+        }
+        if let Request::Undo(undo) = request {
+            self.recent.undone(undo.unsubscribe);
+        }
+        doors.resumptions.look();
+        let came = Instant::now();
+        let event_id = EventId::new(doors.entropy.sixteen());
+        let accepted = doors.spool.accept(event_id, request).await?;
+        let taken = Taken {
+            event_id,
+            accepted_at: accepted.accepted_at,
+            came,
+        };
+        if let Some(topic) = topic {
+            self.recent.remember(topic, taken);
+        }
+        Ok(taken)
+    }
+
     fn undo_token(&self, request: &Request, event_id: EventId) -> Option<String> {
-        matches!(request, Request::Unsubscribe(_))
-            .then(|| self.leave.mint(Purpose::Undo, event_id.as_bytes(), 0))
+        let leave = &self.doors.leave;
+        matches!(
+            request,
+            Request::Unsubscribe(_) | Request::UnsubscribeAll(_)
+        )
+        .then(|| leave.mint(Purpose::Undo, event_id.as_bytes(), 0))
     }
 }
 
@@ -137,20 +183,32 @@ impl Doors {
 fn request_of(token: &CheckedToken, presser: Presser) -> Option<Request> {
     let key = token.key;
     match token.purpose {
-        Purpose::Unsubscribe => Some(Request::Unsubscribe(Unsubscribe {
-            subscription_id: SubscriptionId::new(token.subject),
-            issue: IssueNumber(token.aux),
-            method: presser.method(),
-            token: key,
-        })),
+        Purpose::Unsubscribe => {
+            let leave = Unsubscribe {
+                subscription_id: SubscriptionId::new(token.subject),
+                issue: IssueNumber(token.aux),
+                method: presser.method(),
+                token: key,
+            };
+            Some(match presser {
+                Presser::AllButton => Request::UnsubscribeAll(leave),
+                _ => Request::Unsubscribe(leave),
+            })
+        }
         Purpose::Undo => Some(Request::Undo(Undo {
             unsubscribe: EventId::new(token.subject),
             token: key,
         })),
-        Purpose::NotMe => Some(Request::NotMe(NotMe {
-            box_id: BoxId::new(token.subject),
-            token: key,
-        })),
+        Purpose::NotMe => {
+            let not_me = NotMe {
+                box_id: BoxId::new(token.subject),
+                token: key,
+            };
+            Some(match presser {
+                Presser::NeverButton => Request::NeverEmail(not_me),
+                _ => Request::NotMe(not_me),
+            })
+        }
         Purpose::Confirm
         | Purpose::MyData
         | Purpose::ConfirmNewAddress
@@ -162,7 +220,7 @@ fn request_of(token: &CheckedToken, presser: Presser) -> Option<Request> {
 /// 503, with the way that still works: a mail to the body.
 fn unavailable(asked: &Asked<'_>, presser: Presser) -> Response {
     match presser {
-        Presser::Page => {
+        Presser::Page | Presser::AllButton | Presser::NeverButton => {
             page_frame::unavailable(asked.catalogue, asked.language, RETRY_AFTER_SECONDS)
         }
         Presser::Program => {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use domain::Clock;
 use service_runtime::{OsEntropy, SystemClock};
+use shipper::Resumptions;
 
 use super::process::{self, Process, Stop};
 use super::web_role::{self, Backends};
@@ -62,21 +63,23 @@ pub(crate) fn run(options: UnsubscribeOptions) -> anyhow::Result<()> {
 
     Process::run("unsubscribe", settings.stop, async |process| {
         process.follow_keys(settings.watch);
-        let doors = unsubscribe::Doors {
-            leave: settings.keys.leave,
-            spool: spool.clone(),
-            catalogue: catalogue.clone(),
-            entropy: Arc::new(OsEntropy),
-        };
-        web_role::connect(
+        let database = web_role::connect(
             settings.backends,
-            spool,
+            spool.clone(),
             "unsubscribe",
             true,
             &catalogue,
             &clock,
             process,
         );
+        let doors = unsubscribe::Doors {
+            leave: settings.keys.leave,
+            spool,
+            catalogue: catalogue.clone(),
+            resumptions: Resumptions::new(database.resumptions()),
+            clock,
+            entropy: Arc::new(OsEntropy),
+        };
         process.serve_admin(admin, unsubscribe::readiness(&doors), Router::new())?;
         let pages = public_pages::around(unsubscribe::router(doors), &catalogue);
         process.serve(public, pages)

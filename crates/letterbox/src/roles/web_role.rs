@@ -63,7 +63,7 @@ pub(super) fn catalogue(data: &DataFolder) -> CatalogueCopy {
 }
 
 /// Starts what connects the role with the rest: shipping, heartbeat, catalogue. Nothing waits for
-/// the servers behind it.
+/// the servers behind it. Gives the database, for what else the role asks it.
 pub(super) fn connect(
     backends: Backends,
     spool: Spool,
@@ -72,7 +72,7 @@ pub(super) fn connect(
     catalogue: &CatalogueCopy,
     clock: &Arc<dyn Clock>,
     process: &Process,
-) {
+) -> Database {
     let shutdown = &process.shutdown;
     let database = Database::connect_later(&backends.database);
     let (asked, body_id) = (database.clone(), backends.body_id);
@@ -103,4 +103,5 @@ pub(super) fn connect(
         Arc::clone(clock),
     );
     shutdown.spawn("shipper", shipper.run(shutdown.clone()));
+    database
 }

@@ -14,7 +14,7 @@ use mail::Transport;
 use service_runtime::admin::Check;
 use service_runtime::metrics_page::{self, MetricsPage};
 use service_runtime::{OsEntropy, Shutdown, SystemClock, admin, loopback};
-use shipper::{CatalogueCopy, Route, Shipper};
+use shipper::{CatalogueCopy, Resumptions, Route, Shipper};
 use spool::Spool;
 use store::{ConnectSettings, Database, Host, Tls};
 
@@ -114,6 +114,7 @@ async fn serve(
         settings,
         intake_keys,
         unsubscribe_keys,
+        Resumptions::new(database.resumptions()),
         &spools,
         &catalogue,
         &clock,
@@ -164,6 +165,7 @@ fn web_roles(
     settings: &UpSettings,
     keys: IntakeKeys,
     leaving: UnsubscribeKeys,
+    resumptions: Resumptions,
     spools: &Spools,
     catalogue: &CatalogueCopy,
     clock: &Arc<dyn Clock>,
@@ -182,6 +184,8 @@ fn web_roles(
         leave: leaving.leave,
         spool: spools.stops.clone(),
         catalogue: catalogue.clone(),
+        resumptions,
+        clock: Arc::clone(clock),
         entropy: Arc::new(OsEntropy),
     };
     let mut checks = intake::readiness(&doors);

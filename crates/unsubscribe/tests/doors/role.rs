@@ -11,7 +11,7 @@ use domain::{
 };
 use http_body_util::BodyExt;
 use link_token::{LinkClass, LinkKeys, LinkMaster, Purpose};
-use shipper::CatalogueCopy;
+use shipper::{CatalogueCopy, Resumptions};
 use spool::record::decode_envelope;
 use spool::{Content, Spool, SpoolSettings};
 use tower::ServiceExt;
@@ -27,6 +27,8 @@ pub(crate) struct Role {
     pub(crate) router: Router,
     pub(crate) spool: Spool,
     pub(crate) keys: LinkKeys,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) resumptions: Resumptions,
     _folder: tempfile::TempDir,
 }
 
@@ -79,18 +81,24 @@ impl Role {
         };
         let entropy = Arc::new(CountingEntropy::default());
         let clock = Arc::new(ManualClock::new(NOW));
-        let spool = Spool::open(settings, clock, &*entropy).expect("a spool");
+        let spool = Spool::open(settings, Arc::<ManualClock>::clone(&clock), &*entropy);
+        let spool = spool.expect("a spool");
+        let resumptions = Resumptions::fixed();
         let keys = LinkKeys::derive(LinkClass::Leave, BODY, &masters()).expect("good masters");
         let router = unsubscribe::router(Doors {
             leave: keys.clone(),
             spool: spool.clone(),
             catalogue: CatalogueCopy::fixed(catalogue),
+            resumptions: resumptions.clone(),
+            clock: Arc::<ManualClock>::clone(&clock),
             entropy,
         });
         Self {
             router,
             spool,
             keys,
+            clock,
+            resumptions,
             _folder: folder,
         }
     }
