@@ -1,7 +1,7 @@
 //! A town of residents who have all signed up and confirmed: made once by the real program, kept below
 //! the target folder, and copied for each story that wants many recipients and looks at other things.
 //!
-//! It is made anew when anything changes that it depends on: migrations, or how addresses are sealed.
+//! It is made anew when anything changes that it depends on: migrations, keys, or how addresses are sealed.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -18,8 +18,9 @@ use crate::{
 };
 
 /// What the town depends on, besides its size.
-const DEPENDS_ON: [&str; 4] = [
+const DEPENDS_ON: [&str; 5] = [
     "migrations",
+    "crates/letterbox/src/keys",
     "crates/address-seal/src",
     "crates/address-open/src",
     "crates/link-token/src",
