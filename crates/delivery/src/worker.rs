@@ -111,6 +111,7 @@ impl Worker {
             fence: Arc::new(Fence::new(Arc::clone(&boot_clock))),
             lookout: Arc::new(Lookout::new(Arc::clone(&boot_clock))),
             boot_clock,
+            after_stop: AfterStop::default(),
             route: Arc::new(route),
             issue: Mutex::new(None),
             in_hand: Mutex::new(HashSet::new()),
@@ -130,7 +131,6 @@ impl Worker {
     /// Recovers as soon as the database answers, then starts the tasks.
     pub(crate) async fn start(self, queues: Option<WorkQueues>, shutdown: &Shutdown) {
         loop {
-            after_stop: AfterStop::default(),
             match self.look_and_recover().await {
                 Ok(()) => break,
                 Err(error) if error.is_temporary() => {}
@@ -251,6 +251,12 @@ impl Worker {
             let (store, clock) = (&shared.deliveries, shared.clock.as_ref());
             shared.lookout.run(store, &dead, clock, &task).await;
         });
+        let (task, shared) = (shutdown.clone(), Arc::clone(&sender));
+        let table = self.database.mail_after_stop();
+        shutdown.spawn("after stop", async move {
+            let clock = shared.clock.as_ref();
+            shared.after_stop.run(&table, clock, &task).await;
+        });
         let (task, fan_out, clock) = (
             shutdown.clone(),
             self.database.fan_out(),
@@ -299,12 +305,6 @@ fn work_sources(
     };
     let relay = Relay {
         outbox: database.outbox(),
-        let (task, shared) = (shutdown.clone(), Arc::clone(&sender));
-        let table = self.database.mail_after_stop();
-        shutdown.spawn("after stop", async move {
-            let clock = shared.clock.as_ref();
-            shared.after_stop.run(&table, clock, &task).await;
-        });
         publisher: queues.publisher.clone(),
         clock: Arc::clone(clock),
     };
