@@ -105,7 +105,7 @@ pub(crate) fn check(
     }
 }
 
-fn address_of(fields: &mut Fields) -> Option<EmailAddress> {
+pub(crate) fn address_of(fields: &mut Fields) -> Option<EmailAddress> {
     if fields.has_fault(Field::Email) {
         return None;
     }

@@ -18,9 +18,10 @@
 //! | `fault` | everything that can be wrong with a field |
 //! | `api_answers` | JSON answers, problems as RFC 9457 has them |
 //! | `confirm` | the page and the button behind a confirmation mail's link |
+//! | `leave` | the way out without an old mail: an address in, links by mail |
 //! | `privacy_page` | what is kept, for how long, and whom to ask |
 //! | `said` | a text of the operator's, marked where it is in the other language |
-//! | `words`, `fault_words` | English and Welsh |
+//! | `words`, `fault_words`, `leave_words` | English and Welsh |
 //!
 //! A walk: `GET /newsletters/council-news` shows the form with the notice and its hash. The form is
 //! posted to `/subscriptions`; `body_reader` and `form_fields` read it, `checks` finds nothing wrong,
@@ -37,6 +38,8 @@ mod fault_words;
 mod fields;
 mod form_fields;
 mod json_fields;
+mod leave;
+mod leave_words;
 mod newsletter_pages;
 mod origin;
 mod privacy_page;
@@ -102,6 +105,13 @@ pub fn router(doors: Doors) -> Router {
             get(privacy_page::show).fallback(visit::only_get),
         ),
         (
+            "/leave",
+            get(leave::show)
+                .post(leave::ask)
+                .fallback(leave::only_get_and_post),
+        ),
+        ("/leave/asked", get(leave::asked).fallback(visit::only_get)),
+        (
             "/subscriptions",
             post(sign_up::accept).fallback(sign_up::only_post),
         ),
@@ -164,6 +174,10 @@ fn describe_metrics() {
     metrics::describe_counter!(
         "letterbox_sign_ups_total",
         "Sign-ups by outcome: accepted (safe in the spool), invalid, unavailable."
+    );
+    metrics::describe_counter!(
+        "letterbox_leave_questions_total",
+        "Questions for a link to unsubscribe by outcome: accepted (safe in the spool), invalid, unavailable."
     );
     metrics::describe_counter!(
         "letterbox_confirms_total",

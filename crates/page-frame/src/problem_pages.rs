@@ -27,6 +27,8 @@ struct ProblemTemplate<'a> {
     paragraphs: &'a [&'a str],
     steps: &'a [&'a str],
     body: Option<&'a Body>,
+    /// Whether somebody who gets this page may have come to leave.
+    may_want_a_link: bool,
 }
 
 #[derive(Template)]
@@ -177,6 +179,7 @@ fn problem_page(
         paragraphs: page.paragraphs,
         steps: page.steps,
         body: catalogue.body.as_ref(),
+        may_want_a_link: status == StatusCode::NOT_FOUND,
     };
     Frame {
         language,

@@ -19,6 +19,7 @@ pub(crate) struct FrameWords {
     pub(crate) complain_help: &'static str,
     pub(crate) all_newsletters: &'static str,
     pub(crate) privacy: &'static str,
+    pub(crate) leave: &'static str,
     pub(crate) no_tracking: &'static str,
 }
 
@@ -44,6 +45,7 @@ static FRAME_EN: FrameWords = FrameWords {
     complain_help: "Tell our Data Protection Officer first if you can. You can also complain to the regulator:",
     all_newsletters: "All newsletters",
     privacy: "Privacy notice",
+    leave: "Unsubscribe without an old email",
     no_tracking: "These pages set no cookies and do not track you.",
 };
 
@@ -60,6 +62,7 @@ static FRAME_CY: FrameWords = FrameWords {
     complain_help: "Dywedwch wrth ein Swyddog Diogelu Data yn gyntaf os gallwch. Gallwch hefyd gwyno wrth y rheoleiddiwr:",
     all_newsletters: "Pob cylchlythyr",
     privacy: "Hysbysiad preifatrwydd",
+    leave: "Dad-danysgrifio heb hen e-bost",
     no_tracking: "Nid yw’r tudalennau hyn yn gosod cwcis nac yn eich olrhain.",
 };
 
@@ -89,6 +92,8 @@ pub(crate) struct ProblemWords {
     /// After it.
     pub(crate) we_do_it: &'static str,
     pub(crate) see_newsletters: &'static str,
+    /// To where an address is typed in and a link comes by mail.
+    pub(crate) get_a_link: &'static str,
 }
 
 impl ProblemWords {
@@ -152,6 +157,7 @@ static PROBLEMS_EN: ProblemWords = ProblemWords {
     or_write: "You can also write to our Data Protection Officer:",
     we_do_it: "Tell us what you wanted to do and we will do it for you.",
     see_newsletters: "See all newsletters",
+    get_a_link: "Give us your email address and get a new link to unsubscribe",
 };
 
 static PROBLEMS_CY: ProblemWords = ProblemWords {
@@ -208,4 +214,5 @@ static PROBLEMS_CY: ProblemWords = ProblemWords {
     or_write: "Gallwch hefyd ysgrifennu at ein Swyddog Diogelu Data:",
     we_do_it: "Dywedwch wrthym beth roeddech am ei wneud ac fe’i gwnawn ar eich rhan.",
     see_newsletters: "Gweld pob cylchlythyr",
+    get_a_link: "Rhoi eich cyfeiriad e-bost i ni a chael dolen newydd i ddad-danysgrifio",
 };
