@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use service_runtime::admin::CheckResult;
+use store::Timeline;
 
 use crate::boot_clock::{BootClock, Moment};
 
@@ -15,6 +16,7 @@ const FENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Fence {
     clock: Arc<dyn BootClock>,
+    timeline: Timeline,
     standing: Mutex<Standing>,
 }
 
@@ -23,14 +25,21 @@ struct Standing {
     last_beat: Option<Moment>,
     locked: bool,
     restoring: bool,
+    /// The history of the database with which this worker has made its peace.
+    settled_timeline: u32,
 }
 
 impl Fence {
-    /// One that lets nothing through before the first heartbeat.
-    pub(crate) fn new(clock: Arc<dyn BootClock>) -> Self {
+    /// One that lets nothing through before the first heartbeat, nor while the database goes by another
+    /// history than this one.
+    pub(crate) fn new(clock: Arc<dyn BootClock>, timeline: Timeline, settled: u32) -> Self {
         Self {
             clock,
-            standing: Mutex::default(),
+            timeline,
+            standing: Mutex::new(Standing {
+                settled_timeline: settled,
+                ..Standing::default()
+            }),
         }
     }
 
@@ -39,7 +48,9 @@ impl Fence {
         let age = self.age();
         let is_shut = {
             let standing = self.standing();
-            standing.locked || standing.restoring
+            standing.locked
+                || standing.restoring
+                || standing.settled_timeline != self.timeline.seen()
         };
         !is_shut && age.is_some_and(|age| age < FENCE)
     }
@@ -53,6 +64,11 @@ impl Fence {
             return Err(
                 "the database went back in time: `letterbox status` says what it waits for"
                     .to_owned(),
+            );
+        }
+        if self.settled_timeline() != self.timeline.seen() {
+            return Err(
+                "another server has the database, or none: what was sent is said again".to_owned(),
             );
         }
         match self.age() {
@@ -80,6 +96,16 @@ impl Fence {
         self.standing().restoring = restoring;
     }
 
+    /// What this worker sent is known again on this timeline.
+    pub(crate) fn settle_timeline(&self, timeline: u32) {
+        self.standing().settled_timeline = timeline;
+    }
+
+    /// The timeline that it lets through.
+    pub(crate) fn settled_timeline(&self) -> u32 {
+        self.standing().settled_timeline
+    }
+
     /// How old the last heartbeat is; none before the first.
     pub(crate) fn age(&self) -> Option<Duration> {
         let last_beat = self.standing().last_beat?;
@@ -104,7 +130,7 @@ mod tests {
     #[test]
     fn without_a_heartbeat_for_30_seconds_nothing_is_sent_also_after_a_sleep() {
         let clock = Arc::new(SleptClock::default());
-        let fence = Fence::new(clock.clone());
+        let fence = Fence::new(clock.clone(), Timeline::default(), 0);
         assert!(!fence.may_send(), "no heartbeat yet");
         assert!(fence.check().is_err());
         fence.beat(fence.now());

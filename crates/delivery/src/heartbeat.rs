@@ -9,6 +9,7 @@ use std::time::Duration;
 use service_runtime::Shutdown;
 use store::{Beat, StoreError, WorkerTable};
 
+use crate::reassertion::{ReassertError, reassert};
 use crate::restoration::{Restoration, Standing};
 use crate::sender::Sender;
 
@@ -68,6 +69,27 @@ impl Heartbeat {
         let standing = self.restoration.look().await?;
         self.sender.fence.hold(standing != Standing::Whole);
         if standing == (Standing::Restoring { reassert: true }) {
+            let sender = &self.sender;
+            match reassert(sender, sender.clock.now()).await {
+                Ok(said) => {
+                    tracing::warn!(
+                        settled = said.settled,
+                        in_doubt = said.in_doubt,
+                        awaited = said.awaited,
+                        "what this worker sent is said again to a database that forgot it"
+                    );
+                    if said.awaited > 0 {
+                        // once the planner has written down the rest of an audience
+                        return Ok(());
+                    }
+                }
+                Err(ReassertError::Store(error)) => return Err(error),
+                Err(error) => {
+                    // not said, so the restore stays open: the disk must be put right
+                    tracing::error!(%error, "what this worker sent cannot be said again");
+                    return Ok(());
+                }
+            }
             self.restoration.reasserted().await?;
         }
         Ok(())

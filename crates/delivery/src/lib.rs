@@ -11,6 +11,7 @@
 //! | `postponed` | messages of a newer version |
 //! | `sender/` | issues by many lanes around one desk, one-to-one mail by `mail_sender`, both through `attempt` |
 //! | `journal`, `replay` | what was on the wire when the process died, and what follows from it |
+//! | `reassertion`, `timeline` | the journal said again to a database that forgot; when that is |
 //! | `lookout` | the newest stops and the barrier, from memory |
 //! | `heartbeat`, `fence` | the sign of life, and that nothing is sent without it |
 //! | `boot_clock` | how old things are, also after a sleep of the machine |
@@ -45,6 +46,7 @@ mod memory;
 mod planner;
 mod postponed;
 mod readiness;
+mod reassertion;
 mod relay;
 mod replay;
 mod restoration;
@@ -52,6 +54,7 @@ mod route;
 mod sender;
 mod state_dir;
 mod sweeper;
+mod timeline;
 mod work_source;
 mod worker;
 
@@ -75,9 +78,9 @@ use service_runtime::admin::Check;
 use store::Database;
 
 use crate::boot_clock::MachineClock;
+pub use crate::checkpoints::LedgerSigner;
 use crate::connections::Connections;
 use crate::registrar::Registrar;
-pub use crate::checkpoints::LedgerSigner;
 pub use crate::route::RouteLimits;
 
 /// The keys of a worker. Nothing in here can be printed.
@@ -122,6 +125,7 @@ pub struct Settings {
     pub opens_per_second: u32,
     /// What the relay may be sent, by all workers together.
     pub limits: RouteLimits,
+    /// Where bounces go: each mail has a return path of its own there (`b-…`). Without it, the
     /// newsletter's sender address.
     pub return_path_domain: Option<String>,
 }

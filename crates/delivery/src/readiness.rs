@@ -70,7 +70,7 @@ mod tests {
         clock.sleep(SILENT + Duration::from_secs(1));
         assert!(database(&lookout).is_err());
 
-        let fence = Fence::new(clock);
+        let fence = Fence::new(clock, store::Timeline::default(), 0);
         assert!(fence.check().is_err(), "no heartbeat");
         fence.beat(fence.now());
         assert_eq!(fence.check(), Ok(()));

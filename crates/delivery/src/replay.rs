@@ -188,15 +188,28 @@ impl Replay<'_> {
     }
 
     async fn mail_message_id(&self, key: MailAttempt) -> Result<Option<String>, StoreError> {
-        let sender = self.mails.sender(key.mail).await?;
-        Ok(sender.map(|sender| {
-            let subject = sender.box_id.as_bytes();
-            self.message_id(IssueNumber::NONE, subject, &sender.sender_address)
-        }))
+        mail_message_id(self.keys, self.mails, key).await
     }
 
     fn message_id(&self, issue: IssueNumber, subject: &[u8; 16], sender_address: &str) -> String {
-        let local = self.keys.address.message_id_local_part(issue, subject);
-        format!("{local}@{}", sending_domain(sender_address))
+        message_id(self.keys, issue, subject, sender_address)
     }
+}
+
+/// The Message-ID of a one-to-one mail; none where the mail is gone.
+pub(crate) async fn mail_message_id(
+    keys: &Keys,
+    mails: &MailStore,
+    key: MailAttempt,
+) -> Result<Option<String>, StoreError> {
+    let sender = mails.sender(key.mail).await?;
+    Ok(sender.map(|sender| {
+        let subject = sender.box_id.as_bytes();
+        message_id(keys, IssueNumber::NONE, subject, &sender.sender_address)
+    }))
+}
+
+fn message_id(keys: &Keys, issue: IssueNumber, subject: &[u8; 16], sender_address: &str) -> String {
+    let local = keys.address.message_id_local_part(issue, subject);
+    format!("{local}@{}", sending_domain(sender_address))
 }

@@ -72,6 +72,11 @@ impl StateDir {
         self.path.join("journal")
     }
 
+    /// Where the timeline of the database is kept.
+    pub(crate) fn timeline(&self) -> PathBuf {
+        self.path.join("timeline")
+    }
+
     /// Whether the machine has not restarted since the worker last ran. The journal is not synced, so
     /// it survives a killed process, but not a machine that lost its power.
     pub(crate) const fn same_machine_boot(&self) -> bool {

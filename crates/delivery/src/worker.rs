@@ -28,6 +28,7 @@ use crate::sender::mail_sender::MailSender;
 use crate::sender::{AfterStop, Opens, Sender, bulk};
 use crate::state_dir::StateDir;
 use crate::sweeper::Sweeper;
+use crate::timeline::{TimelineFile, TimelineWatch};
 use crate::work_source::{Tables, WorkSource};
 use crate::{Keys, Settings, StartError, planner};
 
@@ -40,6 +41,7 @@ pub(crate) struct Worker {
     state_dir: StateDir,
     checkpoints: Arc<CheckpointFile>,
     restoration: Arc<Restoration>,
+    timeline: TimelineFile,
     found: Recovered,
     boot_id: [u8; 16],
     connections: usize,
@@ -92,8 +94,10 @@ impl Worker {
             database.issues(),
             Arc::clone(&clock),
         );
+        let timeline = TimelineFile::new(state_dir.timeline());
         let sender = Sender {
             worker: state_dir.worker(),
+            reassertion: database.reassertion(),
             issues: database.issues(),
             chunks: database.chunks(),
             deliveries: database.deliveries(),
@@ -108,7 +112,11 @@ impl Worker {
             clock,
             entropy,
             journal,
-            fence: Arc::new(Fence::new(Arc::clone(&boot_clock))),
+            fence: Arc::new(Fence::new(
+                Arc::clone(&boot_clock),
+                database.timeline(),
+                timeline.read(),
+            )),
             lookout: Arc::new(Lookout::new(Arc::clone(&boot_clock))),
             boot_clock,
             after_stop: AfterStop::default(),
@@ -121,6 +129,7 @@ impl Worker {
             sender: Arc::new(sender),
             state_dir,
             restoration: Arc::new(restoration),
+            timeline,
             checkpoints,
             found,
             boot_id,
@@ -187,6 +196,12 @@ impl Worker {
         Ok(())
     }
 
+    /// What its lanes share.
+    #[cfg(test)]
+    pub(crate) fn sender(&self) -> Arc<Sender> {
+        Arc::clone(&self.sender)
+    }
+
     pub(crate) fn lookout(&self) -> Arc<Lookout> {
         Arc::clone(&self.sender.lookout)
     }
@@ -243,6 +258,13 @@ impl Worker {
             heartbeat.run(&task).await;
             drop(state_dir);
         });
+        let timeline = TimelineWatch {
+            database: self.database.clone(),
+            sender: Arc::clone(&sender),
+            file: self.timeline,
+        };
+        let task = shutdown.clone();
+        shutdown.spawn("timeline", async move { timeline.run(&task).await });
         let (task, route) = (shutdown.clone(), Arc::clone(&sender.route));
         shutdown.spawn("route", async move { route.run(&task).await });
         let (task, shared) = (shutdown.clone(), Arc::clone(&sender));

@@ -24,6 +24,8 @@ pub struct PastDelivery {
     pub at: Timestamp,
     /// How it ended; [`DeliveryState::InDoubt`] where only its dot is known.
     pub result: AttemptResult,
+    /// It is on the wire, or its result on its way: a row that stands at it is as it should be.
+    pub open: bool,
 }
 
 /// An attempt at a one-to-one mail that a journal has.
@@ -37,6 +39,8 @@ pub struct PastMail {
     pub at: Timestamp,
     /// How it ended; [`DeliveryState::InDoubt`] where only its dot is known.
     pub state: DeliveryState,
+    /// It is on the wire, or its result on its way: a row that stands at it is as it should be.
+    pub open: bool,
 }
 
 /// What was said again.
@@ -123,6 +127,7 @@ impl Reassertion {
             .iter()
             .map(|p| p.result.not_before.map(columns::moment))
             .collect();
+        let open: Vec<bool> = past.iter().map(|p| p.open).collect();
         let mut tx = self.database.pool.begin_with(BEGIN).await?;
         // as everybody who counts a chunk does
         let chunks = sqlx::query_scalar!(
@@ -139,8 +144,9 @@ impl Reassertion {
         let said = sqlx::query!(
             "WITH r AS (
                  SELECT t.* FROM unnest($2::bigint[], $3::bytea[], $4::timestamptz[], $5::integer[],
-                     $6::smallint[], $7::smallint[], $8::smallint[], $9::text[], $10::timestamptz[])
-                     AS t(subscriber, subject, at, epoch, attempt, state, code, enhanced, not_before)
+                     $6::smallint[], $7::smallint[], $8::smallint[], $9::text[], $10::timestamptz[],
+                     $13::boolean[])
+                     AS t(subscriber, subject, at, epoch, attempt, state, code, enhanced, not_before, open)
                  WHERE EXISTS (SELECT FROM issue i WHERE i.id = $1 AND i.approved_at <= t.at)
              ), taken AS (
                  UPDATE delivery d
@@ -155,7 +161,9 @@ impl Reassertion {
                        WHEN 6 THEN
                            (d.attempt < r.attempt AND d.state IN (0, 1, 3))
                            OR (d.attempt = r.attempt
-                               AND (d.state = 0 OR (d.state = 1 AND d.epoch = r.epoch AND d.worker = $11)))
+                               AND (d.state = 0
+                                    OR (d.state = 1 AND d.epoch = r.epoch AND d.worker = $11
+                                        AND NOT r.open)))
                        ELSE
                            (d.attempt < r.attempt AND d.state IN (0, 1, 3, 6))
                            OR (d.attempt = r.attempt AND d.state = 1 AND d.epoch = r.epoch
@@ -166,7 +174,7 @@ impl Reassertion {
              SELECT (SELECT count(*) FROM taken WHERE state <> 6) AS \"settled!\",
                     (SELECT count(*) FROM taken WHERE state = 6) AS \"in_doubt!\",
                     (SELECT count(*) FROM r
-                     WHERE EXISTS (SELECT FROM issue i WHERE i.id = $1 AND i.state <= 2)
+                     WHERE EXISTS (SELECT FROM issue i WHERE i.id = $1 AND i.state <= 2 AND i.deadline > $12)
                        AND NOT EXISTS (SELECT FROM delivery d
                                        WHERE d.issue_id = $1 AND d.subscriber_id = r.subscriber))
                         AS \"awaited!\"",
@@ -182,6 +190,7 @@ impl Reassertion {
             &not_before as &[Option<time::OffsetDateTime>],
             worker.as_bytes(),
             columns::moment(now),
+            &open,
         )
         .fetch_one(&mut *tx)
         .await?;
@@ -206,7 +215,8 @@ impl Reassertion {
     }
 
     /// Puts one-to-one mails back to the attempt that the journal has, as far as the rows are behind it:
-    /// [`MailStore::flush`](crate::MailStore::flush) takes its result then. Returns which.
+    /// [`MailStore::flush`](crate::MailStore::flush) takes its result then. Returns which, each with the attempt that its row
+    /// stands at now.
     ///
     /// # Errors
     /// As [`StoreError`] says; doing it again is harmless.
@@ -215,7 +225,7 @@ impl Reassertion {
         worker: WorkerId,
         past: &[PastMail],
         now: Timestamp,
-    ) -> Result<Vec<MailAttempt>, StoreError> {
+    ) -> Result<Vec<(MailAttempt, MailAttempt)>, StoreError> {
         let mut newest: HashMap<i64, &PastMail> = HashMap::new();
         for attempt in past {
             let known = newest.entry(attempt.key.mail).or_insert(attempt);
@@ -231,23 +241,26 @@ impl Reassertion {
         let epochs: Vec<i32> = past.iter().map(|p| p.key.epoch).collect();
         let attempts: Vec<i16> = past.iter().map(|p| p.key.attempt).collect();
         let states: Vec<i16> = past.iter().map(|p| p.state.number()).collect();
+        let open: Vec<bool> = past.iter().map(|p| p.open).collect();
         Ok(sqlx::query!(
             "UPDATE mail m
              SET state = 1, epoch = greatest(m.epoch, r.epoch), attempt = r.attempt, worker = $7,
                  not_before = NULL, updated_at = $8
              FROM unnest($1::bigint[], $2::bytea[], $3::timestamptz[], $4::integer[], $5::smallint[],
-                         $6::smallint[]) AS r(mail, subject, at, epoch, attempt, state)
+                         $6::smallint[], $9::boolean[])
+                  AS r(mail, subject, at, epoch, attempt, state, open)
              WHERE m.id = r.mail AND m.box_id = r.subject AND m.created_at <= r.at
                AND CASE r.state
                    WHEN 2 THEN m.state NOT IN (2, 4, 10)
                    WHEN 6 THEN
                        (m.epoch < r.epoch AND m.state IN (0, 1, 3))
-                       OR (m.epoch = r.epoch AND (m.state = 0 OR (m.state = 1 AND m.worker = $7)))
+                       OR (m.epoch = r.epoch
+                           AND (m.state = 0 OR (m.state = 1 AND m.worker = $7 AND NOT r.open)))
                    ELSE
                        (m.epoch < r.epoch AND m.state IN (0, 1, 3, 6))
                        OR (m.epoch = r.epoch AND m.state = 1 AND m.worker = $7)
                    END
-             RETURNING m.id, m.epoch, m.attempt",
+             RETURNING m.id, m.epoch, m.attempt, r.epoch AS \"past_epoch!\"",
             &ids,
             &subjects as &[&[u8]],
             &at,
@@ -256,14 +269,18 @@ impl Reassertion {
             &states,
             worker.as_bytes(),
             columns::moment(now),
+            &open,
         )
         .fetch_all(&self.database.pool)
         .await?
         .into_iter()
-        .map(|row| MailAttempt {
-            mail: row.id,
-            epoch: row.epoch,
-            attempt: row.attempt,
+        .map(|row| {
+            let at = |epoch| MailAttempt {
+                mail: row.id,
+                epoch,
+                attempt: row.attempt,
+            };
+            (at(row.past_epoch), at(row.epoch))
         })
         .collect())
     }

@@ -22,7 +22,7 @@ use store::AttemptResult;
 
 pub(crate) use record::{Attempt, Event, Record};
 use record::{Place, RECORD};
-pub(crate) use recovery::Recovered;
+pub(crate) use recovery::{Kept, Recovered};
 
 /// Places in the ring: 64 MiB.
 const PLACES: u64 = 1 << 20;
@@ -169,6 +169,16 @@ impl Journal {
         }
         let pending = u32::try_from(ring.written.len()).unwrap_or(u32::MAX);
         metrics::gauge!("letterbox_journal_pending_records").set(f64::from(pending));
+    }
+
+    /// All that it still has, for a database that forgot what it had taken.
+    pub(crate) fn kept(&self) -> io::Result<Kept> {
+        Ok(Kept::new(self.ring().file.try_clone()?))
+    }
+
+    /// Whether the database has not settled this attempt: it is on the wire, or its result on its way.
+    pub(crate) fn is_open(&self, attempt: Attempt) -> bool {
+        self.ring().unflushed.contains(&attempt)
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -318,6 +328,41 @@ mod tests {
         write_pair(&journal, 20_000).unwrap();
         let (_, found) = Journal::open_with(&path, FEW).unwrap();
         assert_eq!(mails(&found), [20_000, 20_000]);
+    }
+
+    #[test]
+    fn what_is_flushed_is_kept_until_the_ring_comes_round() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open_with(&folder.path().join("journal"), FEW).unwrap();
+        journal.clear().unwrap();
+        let kept = |journal: &Journal| {
+            let mut kept = journal.kept().unwrap();
+            let mut records = Vec::new();
+            while let Some(block) = kept.next_block().unwrap() {
+                records.extend(block);
+            }
+            mails(&Recovered {
+                records,
+                ..Recovered::default()
+            })
+        };
+        assert!(kept(&journal).is_empty());
+        for mail in 0..5_000 {
+            write_pair(&journal, mail).unwrap();
+            assert!(journal.is_open(attempt(mail)));
+            journal.flushed([attempt(mail)]);
+            assert!(!journal.is_open(attempt(mail)));
+        }
+        let found = kept(&journal);
+        assert_eq!(found.len() as u64, FEW);
+        let oldest = found.iter().min().unwrap();
+        assert_eq!(*oldest, 5_000 - i64::try_from(FEW / 2).unwrap());
+        // and so they are by the next start
+        drop(journal);
+        let (journal, found) = Journal::open_with(&folder.path().join("journal"), FEW).unwrap();
+        assert!(found.records.is_empty());
+        journal.clear().unwrap();
+        assert_eq!(kept(&journal).len() as u64, FEW);
     }
 
     #[test]

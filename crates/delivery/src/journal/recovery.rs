@@ -69,6 +69,38 @@ impl Recovered {
     }
 }
 
+/// Everything that a journal still has, whatever the database took of it: a block at a time, in no order.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    file: File,
+    place: u64,
+}
+
+impl Kept {
+    pub(super) const fn new(file: File) -> Self {
+        Self { file, place: 1 }
+    }
+
+    /// The records of the next block; none after the last. A place that is being written over at this
+    /// moment is passed over: its new record is in hand, and its old one the oldest of all.
+    pub(crate) fn next_block(&mut self) -> io::Result<Option<Vec<Record>>> {
+        let mut block = vec![0; TOGETHER * RECORD];
+        let got = read_up_to(&self.file, &mut block, self.place * RECORD as u64)?;
+        if got == 0 {
+            return Ok(None);
+        }
+        self.place += TOGETHER as u64;
+        let (places, _) = block[..got].as_chunks::<RECORD>();
+        let records = places
+            .iter()
+            .filter_map(|bytes| match Place::decode(bytes) {
+                Place::Written(record, _) => Some(record),
+                Place::Empty | Place::Damaged => None,
+            });
+        Ok(Some(records.collect()))
+    }
+}
+
 /// The number of the record in this place of the file, if it is not before the mark.
 fn number(at: u64, written_in: u16, mark: u64, places: u64) -> Option<u64> {
     // in a ring, this place has one record in the lap of the mark and one in the next

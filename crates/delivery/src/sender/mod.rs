@@ -27,10 +27,10 @@ mod desk;
 mod flusher;
 mod issue_in_hand;
 mod lane;
+mod letters;
 mod line;
 pub(crate) mod mail_sender;
 mod opens;
-mod letters;
 mod prepare;
 mod preparer;
 mod settlement;
@@ -44,7 +44,7 @@ use domain::{Clock, Entropy, IssueNumber, MailKind, SubscriptionId, WorkerId};
 use mail::Transport;
 use store::{
     Barrier, CatalogueReader, ChunkTable, DeliveryStore, HoldReason, IssueDesk, MailStore,
-    OwnedChunk, StoreError,
+    OwnedChunk, Reassertion, StoreError,
 };
 use tokio::time::Instant;
 
@@ -72,6 +72,7 @@ pub(crate) struct Sender {
     pub(crate) chunks: ChunkTable,
     pub(crate) deliveries: DeliveryStore,
     pub(crate) mails: MailStore,
+    pub(crate) reassertion: Reassertion,
     pub(crate) catalogue: CatalogueReader,
     pub(crate) keys: Arc<Keys>,
     pub(crate) transport: Transport,

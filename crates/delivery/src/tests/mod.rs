@@ -7,6 +7,7 @@ mod issues;
 mod lifecycle;
 mod mails;
 mod rates;
+mod reassertion;
 mod recovery;
 mod relay;
 mod restored;
