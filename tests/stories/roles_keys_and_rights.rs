@@ -19,7 +19,7 @@ const FOLDERS: [(&str, &str); 3] = [
     (
         "deliver",
         "address-index-1.key address-message-id-1.key address-row-1.key address-suppression-1.key
-         body-id link-join-1.key link-leave-1.key link-rights-1.key sealing-1.key sealing-1.public
+         body-id ledger.key link-join-1.key link-leave-1.key link-rights-1.key sealing-1.key sealing-1.public
          verp-1.key",
     ),
 ];

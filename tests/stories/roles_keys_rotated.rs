@@ -87,7 +87,14 @@ fn keys_change_on_running_roles_and_no_link_to_leave_breaks() -> Result<()> {
 
     // The command says what it did, for the masters and for each folder.
     let words = [
-        "keys", "rotate", "links", "--masters", &masters, &deliver, &unsubscribe, &intake,
+        "keys",
+        "rotate",
+        "links",
+        "--masters",
+        &masters,
+        &deliver,
+        &unsubscribe,
+        &intake,
     ];
     let said = roles.run(&words, &[])?.ok()?;
     for part in [&masters, &intake, &unsubscribe, &deliver, "10 seconds"] {
@@ -98,7 +105,9 @@ fn keys_change_on_running_roles_and_no_link_to_leave_breaks() -> Result<()> {
         "verifiers first: {said}"
     );
     let took = wait_for_keys(&mut roles, "retired", 1.0)?;
-    eprintln!("figures: a new generation was in use by all roles after {took:?} (promise {PROMISE:?})");
+    eprintln!(
+        "figures: a new generation was in use by all roles after {took:?} (promise {PROMISE:?})"
+    );
     roles.send_issue("Second", "Two.")?;
     let new_link = link_in(&mailbox.wait_for(&old[0].email, "Second")?)?;
     assert_eq!(kid_of(&new_link)?, 2);
@@ -111,7 +120,13 @@ fn keys_change_on_running_roles_and_no_link_to_leave_breaks() -> Result<()> {
     assert_eq!(status_of(&roles.web(), &old_confirm)?, 200);
 
     let words = [
-        "keys", "mark-compromised", "2", &masters, &intake, &unsubscribe, &deliver,
+        "keys",
+        "mark-compromised",
+        "2",
+        &masters,
+        &intake,
+        &unsubscribe,
+        &deliver,
     ];
     let refused = roles.run(&words, &[])?;
     assert_eq!(refused.code, Some(2), "{refused:?}");
@@ -120,7 +135,11 @@ fn keys_change_on_running_roles_and_no_link_to_leave_breaks() -> Result<()> {
     roles.run(&words, &[])?.ok()?;
     let took = wait_for_keys(&mut roles, "compromised", 1.0)?;
     eprintln!("figures: a mark was known to all roles after {took:?} (promise {PROMISE:?})");
-    assert_eq!(status_of(&roles.web(), &old_confirm)?, 404, "as if it were none");
+    assert_eq!(
+        status_of(&roles.web(), &old_confirm)?,
+        404,
+        "as if it were none"
+    );
     for link in &old_links {
         leave(&roles.web(), link)?;
     }
@@ -133,7 +152,9 @@ fn keys_change_on_running_roles_and_no_link_to_leave_breaks() -> Result<()> {
         counted += process.metric("letterbox_unsubscribe_compromised_key_total", "")?;
     }
     assert!((counted - 2.0).abs() < 0.5, "{counted}");
-    let shown = roles.run(&["keys", "show", "--keys", &masters], &[])?.ok()?;
+    let shown = roles
+        .run(&["keys", "show", "--keys", &masters], &[])?
+        .ok()?;
     for line in ["key id 1, compromised", "key id 2, current"] {
         assert!(shown.contains(line), "{shown}");
     }
@@ -144,8 +165,15 @@ fn keys_change_on_running_roles_and_no_link_to_leave_breaks() -> Result<()> {
         wait_until("the folder to be refused", PATIENCE, || {
             Ok(process.metric("letterbox_key_folder_refused", "")? == 1.0)
         })?;
-        ensure!(process.log().contains("cannot be used"), "{}", process.log());
-        assert_eq!(status_of(&process.web(), support::url_path(&new_link))?, 200);
+        ensure!(
+            process.log().contains("cannot be used"),
+            "{}",
+            process.log()
+        );
+        assert_eq!(
+            status_of(&process.web(), support::url_path(&new_link))?,
+            200
+        );
     }
     std::fs::remove_file(keys.join("unsubscribe/note"))?;
     for role in roles.all_mut() {
@@ -167,7 +195,9 @@ fn an_embedded_installation_takes_its_new_key_too() -> Result<()> {
     letterbox.send_issue("First", "One.")?;
     let old = unsubscribe_link(&letterbox.mailbox().wait_for(&jo.email, "First")?)?;
     letterbox.command(&["keys", "rotate", "links"])?.ok()?;
-    letterbox.command(&["keys", "mark-compromised", "1"])?.ok()?;
+    letterbox
+        .command(&["keys", "mark-compromised", "1"])?
+        .ok()?;
     let web = letterbox.web();
     wait_until("the new key", PATIENCE, || {
         let page = web.get("/metrics")?.body;

@@ -23,6 +23,7 @@
 //! | `smtp_sink` | a mail relay that answers as told and writes down every byte |
 //! | `bad_sink`, `bad_connection`, `sink_script` | a relay that misbehaves where a script says so |
 //! | `sink_ledger`, `ledger_check` | what it writes down, against what the database says |
+//! | `effect` | how soon an unsubscribe took effect, and whether mail went out too late |
 //! | `field` | the town, workers and a bad relay: what every story about sending begins with |
 //! | `town` | many residents who have confirmed, made once and copied |
 //! | `browser` | Chromium without JavaScript, by WebDriver |
@@ -42,6 +43,7 @@ mod broker_settings;
 mod browser;
 mod crowd;
 mod database;
+mod effect;
 mod fault_proxy;
 mod field;
 mod form;
@@ -77,6 +79,7 @@ pub use crowd::{
     addresses, all_join, all_sign_up, confirm_all, confirm_links, leave, leave_by_page, notice_of,
     sign_up_by_json, undo,
 };
+pub use effect::Effect;
 pub use fault_proxy::{FaultProxy, Line};
 pub use field::{Field, FieldPlan};
 pub use form::{Form, forms, text_of};

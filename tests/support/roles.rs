@@ -159,6 +159,18 @@ impl Roles {
         Ok(())
     }
 
+    /// Lets one worker, counted from 1, reach the database by another port from its next start.
+    ///
+    /// # Errors
+    /// There is no port for it.
+    pub fn reach_database_of_worker_by(&mut self, number: usize, port: u16) -> Result<()> {
+        let before = self.plan.database_ports.clone();
+        self.plan.database_ports.push(("deliver", port));
+        self.delivers[number - 1] = self.process("deliver", number)?;
+        self.plan.database_ports = before;
+        Ok(())
+    }
+
     /// Starts every role that does not run, and waits until all are ready and the newsletter is open.
     ///
     /// # Errors

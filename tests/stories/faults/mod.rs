@@ -9,7 +9,8 @@
 //! | `f21_queue_full` | the broker takes no more hints |
 //! | `f22_database_crashes` | PostgreSQL crashes and recovers, again and again |
 //! | `f23_database_half_open` | the line to PostgreSQL swallows every byte |
-//! | `f31_leaving_meanwhile` | everybody leaves while the mail to them is on its way |
+//! | `f25_database_fails_over` | a standby of PostgreSQL takes over, with and without all that was written |
+//! | `f31_leaving_meanwhile` | everybody leaves while the mail to them is on its way; F32: and one worker is cut off |
 //! | `f34_relay_breaks_off` | the relay is gone, at every moment of a transaction |
 //! | `f35_relay_closes_down` | 421, at every moment of a transaction |
 //! | `f36_relay_out_of_step` | replies late, in bytes, in lumps and of many lines |
@@ -18,6 +19,7 @@
 //! | `f44_rolling_restart` | every process is restarted under load |
 //! | `f45_versions_mixed` | workers of two versions, and tables of the next |
 //! | `f46_paused_and_cancelled` | an operator pauses, resumes and cancels |
+//! | `led07_left_while_paused` | people leave while an issue is paused (`privacy.md` 4.6) |
 
 mod f01_workers_killed;
 mod f03_death_at_each_point;
@@ -35,6 +37,7 @@ mod f44_rolling_restart;
 mod f45_versions_mixed;
 mod f46_paused_and_cancelled;
 
+mod led07_left_while_paused;
 use std::time::Duration;
 
 use support::{Seed, count};

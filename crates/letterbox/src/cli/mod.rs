@@ -23,10 +23,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::ledger::{CheckpointOptions, LedgerCommand};
 pub(crate) use barrier::{BarrierCommand, ReplayOptions, RightsCommand, SpoolCommand};
 pub(crate) use issue::{ChangeOptions, DoubtWord, InDoubt, IssueCommand, SendOptions};
 pub(crate) use keys::{KeysCommand, MastersOption, RotateCommand};
-pub(crate) use self::ledger::{CheckpointOptions, LedgerCommand};
 pub(crate) use limits::LimitOptions;
 pub(crate) use operator::{BodyCommand, DeadLettersCommand, NewsletterCommand};
 pub(crate) use options::{BrokerOptions, DatabaseOptions, RelayOptions, StopOption};

@@ -215,19 +215,22 @@ fn shown(states: &[(KeyId, KeyState)]) -> String {
 }
 
 fn look(folder: &Path) -> Look {
+    let changing = |file: &fs::Metadata| {
+        let times = [
+            file.mtime(),
+            file.mtime_nsec(),
+            file.ctime(),
+            file.ctime_nsec(),
+        ];
+        (file.ino(), file.len(), times)
+    };
     let list = || -> io::Result<_> {
-        let mut found = BTreeMap::new();
+        // The folder itself too: who may enter it matters as much.
+        let mut found = BTreeMap::from([(".".to_owned(), changing(&fs::metadata(folder)?))]);
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            let file = entry.metadata()?;
-            let times = [
-                file.mtime(),
-                file.mtime_nsec(),
-                file.ctime(),
-                file.ctime_nsec(),
-            ];
             let name = entry.file_name().to_string_lossy().into_owned();
-            found.insert(name, (file.ino(), file.len(), times));
+            found.insert(name, changing(&entry.metadata()?));
         }
         Ok(found)
     };

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use domain::Clock as _;
 use queue::Queue;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -143,6 +144,44 @@ async fn what_a_broker_lost_that_was_wiped_comes_again(pool: PgPool) {
     assert_eq!((stops.times(1), stops.times(2)), (1, 1), "from the mark");
     role.stop().await;
     stops.stop().await;
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn what_a_broker_confirmed_is_kept_until_the_mark_has_passed_it(pool: PgPool) {
+    let mut house = House::new(&pool);
+    house.holds_stops = false;
+    let rabbit = Rabbit::take().await;
+    rabbit.door.open();
+    let spool = house.spool();
+    let queue = rabbit.receive(Queue::Requests, spool.spool_id());
+    let role = house.ship_by(&spool, &house.database, Some(&rabbit));
+    for number in 1..=5 {
+        accept_other(&spool, number).await;
+    }
+    queue.until_came(1..=5, 1).await;
+    role.until_shipped(5).await;
+    until("it is registered", async || role.marks.borrow().registered).await;
+    let kept = spool.read_after(0, 10).unwrap();
+    // A segment that is a day old is ended even if it is not full, once its records are applied.
+    house.clock.advance(Duration::from_hours(25));
+    for _ in 0..2 {
+        house.clock.advance(Duration::from_secs(1));
+        let now = house.clock.now().to_date_time();
+        until("it reports", async || {
+            let moved = sqlx::query_scalar::<_, bool>("SELECT moved_at >= $1 FROM spool")
+                .bind(now)
+                .fetch_one(&house.pool);
+            moved.await.unwrap()
+        })
+        .await;
+    }
+    assert_eq!(spool.read_after(0, 10).unwrap(), kept, "all of it is there");
+    let spool_id = spool.spool_id();
+    let all = (1..=5).map(|seq| Place { spool_id, seq });
+    house.apply_places(all.collect()).await;
+    until("it is ended", async || spool.finished_upto() == 5).await;
+    role.stop().await;
+    queue.stop().await;
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]

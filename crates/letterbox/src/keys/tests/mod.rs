@@ -11,6 +11,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use data_encoding::HEXLOWER;
 use domain::{CountingEntropy, Entropy};
@@ -18,6 +19,22 @@ use tempfile::TempDir;
 
 use super::key_file::{Generations, Holder, KeyFile, Kind};
 use super::{key_folder, masters, split};
+
+/// Other bytes than those that made the installation, and others each time.
+struct Other(AtomicU8);
+
+impl Other {
+    const fn than(seed: u8) -> Self {
+        Self(AtomicU8::new(seed))
+    }
+}
+
+impl Entropy for Other {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(0xA5);
+        buffer[0] = self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
 
 /// Masters, and a folder for each role beside them.
 struct Installation {

@@ -13,19 +13,10 @@ use super::super::{description, masters, split};
 use super::*;
 use crate::failure::SettingsError;
 
-/// Other bytes than those that made the installation.
-struct Constant(u8);
-
-impl Entropy for Constant {
-    fn fill(&self, buffer: &mut [u8]) {
-        buffer.fill(self.0);
-    }
-}
-
 /// Makes a generation and gives it to these roles, as the command does.
 fn rotate(installation: &Installation, seed: u8, roles: &[Holder]) -> u16 {
     let folder = installation.path(Holder::Masters);
-    let generation = add_generation(&folder, &Constant(seed)).unwrap();
+    let generation = add_generation(&folder, &Other::than(seed)).unwrap();
     let masters = masters::read(&folder).unwrap();
     for role in roles {
         let role = RoleFolder::open(&installation.path(*role), &masters).unwrap();
@@ -127,7 +118,7 @@ fn what_a_rotation_gives_is_what_a_split_of_the_masters_would_give() {
 fn a_generation_that_is_being_written_is_not_there_and_the_next_run_completes_it() {
     let installation = Installation::new();
     let masters_folder = installation.path(Holder::Masters);
-    add_generation(&masters_folder, &Constant(50)).unwrap();
+    add_generation(&masters_folder, &Other::than(50)).unwrap();
     let masters = masters::read(&masters_folder).unwrap();
     let folder = installation.path(Holder::Deliver);
     let bring = || {
@@ -160,7 +151,10 @@ fn a_generation_that_is_being_written_is_not_there_and_the_next_run_completes_it
     marks::set(&masters_folder, Mark::Incomplete(3)).unwrap();
     fs::write(masters_folder.join("link-3.key"), "half").unwrap();
     assert_eq!(masters::read(&masters_folder).unwrap().links.len(), 2);
-    assert_eq!(add_generation(&masters_folder, &Constant(51)).unwrap(), 3);
+    assert_eq!(
+        add_generation(&masters_folder, &Other::than(51)).unwrap(),
+        3
+    );
     assert_eq!(masters::read(&masters_folder).unwrap().links.len(), 3);
 }
 
@@ -170,7 +164,7 @@ fn folders_that_masters_did_not_make_are_left_alone() {
     let masters = masters::read(&installation.path(Holder::Masters)).unwrap();
     let strangers = tempfile::tempdir().unwrap();
     let theirs = strangers.path().join("keys");
-    split::write_new_keys(&theirs, &Constant(9)).unwrap();
+    split::write_new_keys(&theirs, &Other::than(9)).unwrap();
     let open = |path: &Path| refused(RoleFolder::open(path, &masters));
     assert!(open(&theirs.join("unsubscribe")).contains("not made from these masters"));
     assert!(open(&installation.path(Holder::Masters)).contains("no folder of a role"));
@@ -183,7 +177,7 @@ fn folders_that_masters_did_not_make_are_left_alone() {
         let from = installation.path(Holder::Masters).join(&name);
         fs::copy(from, other.join(&name)).unwrap();
     }
-    add_generation(&other, &Constant(60)).unwrap();
+    add_generation(&other, &Other::than(60)).unwrap();
     rotate(&installation, 61, &Holder::ROLES);
     let other = masters::read(&other).unwrap();
     let folder = installation.path(Holder::Unsubscribe);

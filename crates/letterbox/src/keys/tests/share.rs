@@ -25,6 +25,7 @@ const FILES: [(Holder, &[&str]); 4] = [
             "address-1.key",
             "body-id",
             "form-stamp.key",
+            "ledger.key",
             "link-1.key",
             "sealing-1.key",
             "sealing-1.public",
@@ -49,6 +50,7 @@ const FILES: [(Holder, &[&str]); 4] = [
             "address-row-1.key",
             "address-suppression-1.key",
             "body-id",
+            "ledger.key",
             "link-join-1.key",
             "link-leave-1.key",
             "link-rights-1.key",
@@ -103,7 +105,7 @@ fn of_several_generations_each_role_gets_those_it_uses() {
     assert_eq!(
         names(Holder::Deliver),
         "address-index-2.key address-message-id-2.key address-row-2.key \
-         address-suppression-1.key address-suppression-2.key body-id link-join-1.key \
+         address-suppression-1.key address-suppression-2.key body-id ledger.key link-join-1.key \
          link-join-2.key link-leave-1.key link-leave-2.key link-rights-1.key link-rights-2.key \
          sealing-1.key sealing-1.public sealing-2.key sealing-2.public sealing-3.key \
          sealing-3.public verp-1.key verp-2.key"

@@ -54,7 +54,7 @@ impl Role {
 
 fn rotate(installation: &Installation) {
     let masters_folder = installation.path(Holder::Masters);
-    add_generation(&masters_folder, &CountingEntropy::default()).unwrap();
+    add_generation(&masters_folder, &Other::than(9)).unwrap();
     let masters = masters::read(&masters_folder).unwrap();
     let folder = installation.path(Holder::Unsubscribe);
     let role = RoleFolder::open(&folder, &masters).unwrap();
