@@ -29,6 +29,8 @@
 //! | `broker_blocked` | the broker takes nothing more |
 //! | `broker_half_open` | the line to it swallows every byte |
 //! | `broker_queue_spoilt` | queues deleted, or declared otherwise |
+//! | `left_while_all_is_down` | a thousand leave, the role is killed, database and broker are down |
+//! | `restored` | a backup is restored: nothing is sent before what came after it is there again |
 //! | `roles_main_job` | sign up, read, leave, come back, over all roles; no address in what they leave |
 //! | `roles_poison` | what nobody can read lies in the queues |
 //! | `roles_duplicates` | every message five times; the carrier of the outbox killed |
@@ -56,7 +58,9 @@ mod issue_commands;
 mod issue_refusals;
 mod killed_at_random;
 mod killed_while_sending;
+mod left_while_all_is_down;
 mod one_click;
+mod restored;
 mod roles_duplicates;
 mod roles_keys_and_rights;
 mod roles_keys_rotated;

@@ -41,12 +41,12 @@ use std::path::Path;
 
 use anyhow::Context;
 
+pub(crate) use self::ledger::run as ledger;
 pub(crate) use body::{BodyFile, run as body};
 pub(crate) use dead_letters::run as dead_letters;
 pub(crate) use installation::{announce, connect};
 pub(crate) use issue::run as issue;
 pub(crate) use keys::run as keys;
-pub(crate) use self::ledger::run as ledger;
 pub(crate) use newsletter::{NewsletterFile, run as newsletter};
 pub(crate) use replay::run as replay;
 pub(crate) use rights::run as rights;
