@@ -86,6 +86,7 @@ impl Worker {
             path: state_dir.path().to_owned(),
             source,
         })?;
+        let database = &database.not_before(restoration.seen());
         let boot_id = entropy.sixteen();
         let route = Route::new(
             settings.limits,

@@ -7,6 +7,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::primary::{LastMove, Watch};
+use crate::registrar::SeenTick;
 use crate::silent_line::Listener;
 use crate::timeline::{self, Timeline};
 use crate::{ConnectSettings, Host, StoreError};
@@ -29,9 +30,21 @@ pub struct Database {
     /// Ends with the last clone; none on a socket of this machine.
     _listener: Option<Arc<Listener>>,
     pub(crate) timeline: Timeline,
+    /// An older database than the one that was seen gives nothing to send.
+    pub(crate) seen: SeenTick,
 }
 
 impl Database {
+    /// The same database, which lets nothing be claimed, and closes the barrier, while it is older than
+    /// what was seen.
+    #[must_use]
+    pub fn not_before(&self, seen: SeenTick) -> Self {
+        Self {
+            seen,
+            ..self.clone()
+        }
+    }
+
     /// Connects once, to fail early, and keeps a pool.
     ///
     /// # Errors
@@ -104,6 +117,7 @@ impl Database {
             watch,
             _listener: listener,
             timeline,
+            seen: SeenTick::default(),
         }
     }
 
@@ -115,6 +129,7 @@ impl Database {
             watch: None,
             _listener: None,
             timeline: Timeline::default(),
+            seen: SeenTick::default(),
         }
     }
 

@@ -113,6 +113,7 @@ impl DeliveryStore {
                    AND EXISTS (SELECT FROM issue i
                                WHERE i.id = $1 AND i.state = 3 AND i.deadline > $6)
                    AND EXISTS (SELECT FROM held)
+                   AND NOT EXISTS (SELECT FROM installation WHERE tick < $7)
                  LIMIT $5 FOR UPDATE OF d SKIP LOCKED
              ), person AS (
                  SELECT p.subscriber_id, s.subscription_id, s.newsletter_id, s.box_id, s.sealed,
@@ -143,6 +144,7 @@ impl DeliveryStore {
             chunk.worker.as_bytes(),
             i64::from(limit),
             columns::moment(now),
+            columns::bigint(self.database.seen.get()),
         )
         .fetch_all(&self.database.pool)
         .await?;

@@ -102,6 +102,7 @@ impl MailStore {
             "WITH pick AS (
                  SELECT m.id FROM mail m
                  WHERE m.state IN (0, 3) AND (m.not_before IS NULL OR m.not_before <= $3)
+                   AND NOT EXISTS (SELECT FROM installation WHERE tick < $4)
                    AND m.deadline > $3 AND m.kind IN (1, 2, 4)
                  ORDER BY m.not_before NULLS FIRST, m.id LIMIT $2 FOR UPDATE SKIP LOCKED
              ), judged AS (
@@ -139,6 +140,7 @@ impl MailStore {
             worker.as_bytes(),
             i64::from(limit),
             columns::moment(now),
+            columns::bigint(self.database.seen.get()),
         )
         .fetch_all(&self.database.pool)
         .await?;

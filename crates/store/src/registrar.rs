@@ -63,7 +63,12 @@ impl SeenTick {
         self.0.store(tick, Ordering::SeqCst);
     }
 
-    fn get(&self) -> u64 {
+    /// It; none where nobody has looked.
+    pub(crate) fn known(&self) -> Option<u64> {
+        Some(self.get()).filter(|tick| *tick < u64::MAX)
+    }
+
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
 }

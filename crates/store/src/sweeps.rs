@@ -34,10 +34,10 @@ pub enum Barrier {
 pub struct RecentStops {
     /// The ledger's last seq seen.
     pub seq: u64,
-    /// Subscriptions that were stopped.
-    pub subscriptions: Vec<SubscriptionId>,
     /// When those that ended something were accepted, by the clock of the role that did.
     pub accepted: Vec<Timestamp>,
+    /// Subscriptions that were stopped.
+    pub subscriptions: Vec<SubscriptionId>,
     /// Whether an entry names no single subscription: everybody has to be looked at again.
     pub unnamed: bool,
 }
@@ -55,7 +55,9 @@ impl DeliveryStore {
                               AND moved_at NOT BETWEEN $1 AND $3) AS \"silent_role!\",
                     EXISTS (SELECT 1 FROM spool WHERE holds_stops AND retired_at IS NULL
                               AND oldest_stop_at < $2) AS \"waiting_stop!\",
-                    EXISTS (SELECT 1 FROM restore WHERE ended_at IS NULL) AS \"restored!\",
+                    EXISTS (SELECT 1 FROM restore WHERE ended_at IS NULL)
+                        OR EXISTS (SELECT 1 FROM installation WHERE tick < $5)
+                        AS \"restored!\",
                     EXISTS (SELECT 1 FROM barrier_act
                             WHERE until > $4 AND recorded_seq IS NOT NULL) AS \"overridden!\"",
             columns::moment(now.minus(ROLE_SILENCE)),
@@ -63,6 +65,8 @@ impl DeliveryStore {
             // By a clock that is far ahead a role would go on reporting after its death.
             columns::moment(now.plus(ROLE_SILENCE)),
             columns::moment(now),
+            // Before the first look nothing is claimed either, and it may be a sound one.
+            columns::bigint(self.database.seen.known().unwrap_or(0)),
         )
         .fetch_one(&self.database.pool)
         .await?;
@@ -115,12 +119,12 @@ impl DeliveryStore {
                 Some(id) => stops.subscriptions.push(columns::id(&id, "ledger_entry")?),
                 None => stops.unnamed = true,
             }
-            // one of several that ended
-            stops.unnamed |= row.everything;
             if row.stopped {
                 let accepted = columns::number(row.occurred_ms, "ledger_entry")?;
                 stops.accepted.push(Timestamp::from_millis(accepted));
             }
+            // one of several that ended
+            stops.unnamed |= row.everything;
         }
         Ok(stops)
     }

@@ -261,3 +261,34 @@ async fn the_heart_beats_on_while_the_fence_is_shut(pool: PgPool) {
     heart.beat_once().await;
     assert!(!fence.may_send(), "another boot took the place");
 }
+
+/// A snapshot comes back under a running worker, between two heartbeats.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn nothing_is_claimed_from_an_older_database_before_the_next_heartbeat(pool: PgPool) {
+    let house = House::open(pool).await;
+    house.readers(2).await;
+    let issue = house.fan_out(InDoubtPolicy::Skip).await;
+    house.sign_up("new@residents.example", &house.news).await;
+    house.apply().await;
+    house.execute("UPDATE installation SET tick = 50").await;
+    let restoration = watched(&house).await;
+    let database = house.database.not_before(restoration.seen());
+    let worker = domain::WorkerId::new([9; 16]);
+    let chunk = database.chunks().take_due(worker, house.now()).await;
+    let chunk = chunk.unwrap().unwrap();
+    assert_eq!(chunk.issue, issue);
+    let claims = async || {
+        let claimed = database.deliveries().claim(&chunk, 1, house.now()).await;
+        let mails = database.mails().claim(worker, 1, house.now()).await;
+        (
+            claimed.unwrap().deliveries.len(),
+            mails.unwrap().mails.len(),
+        )
+    };
+    house.execute("UPDATE installation SET tick = 49").await;
+    assert_eq!(claims().await, (0, 0));
+    let barrier = database.deliveries().barrier(house.now()).await;
+    assert_eq!(barrier.unwrap(), Barrier::Closed("restored"));
+    house.execute("UPDATE installation SET tick = 50").await;
+    assert_eq!(claims().await, (1, 1));
+}

@@ -3,9 +3,11 @@
 
 mod any_order;
 mod deletion;
+mod erasure;
 mod exactly_once;
 mod from_queue;
 mod post_office;
+mod restored;
 mod rules;
 mod together;
 mod virtual_host;

@@ -8,7 +8,7 @@ use address_seal::{Purpose, Sealer};
 use delivery::Keys;
 use delivery::registrar::Registrar;
 use domain::{
-    Body, BodyId, BoxId, Channel, Choice, Confirm, CountingEntropy, EmailAddress, EventId,
+    Body, BodyId, BoxId, Channel, Choice, Confirm, CountingEntropy, EmailAddress, Erasure, EventId,
     IssueNumber, KeyId, KeyState, Language, LawfulBasis, LedgerEntry, ManualClock, Method,
     Newsletter, NotMe, NoticeHash, Request, SignUp, Slug, SpoolId, SubscriptionId, Timestamp,
     TokenKey, Undo, Unsubscribe, Words,
@@ -224,6 +224,21 @@ impl World {
                 token: TOKEN,
             }),
         )
+    }
+
+    /// The erasure of everything about this address.
+    pub(crate) fn erase(&mut self, address: &str, at: Timestamp) -> Accepted {
+        let event_id = self.event_id();
+        let address = EmailAddress::parse(address).unwrap();
+        let sealed = self
+            .sealer
+            .seal(&address, Purpose::LookUp, event_id.into())
+            .unwrap();
+        Accepted {
+            event_id,
+            at,
+            request: Request::Erasure(Erasure { sealed }),
+        }
     }
 
     /// The rows that a shipper would put into the inbox next.

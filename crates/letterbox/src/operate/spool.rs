@@ -111,9 +111,10 @@ fn retire(id: &str, reason: &str, target: &Target) -> anyhow::Result<()> {
             .restores()
             .obstacles(SystemClock.now())
             .await?;
-        let is_missing = missing
-            .iter()
-            .any(|one| matches!(one, store::Obstacle::Spool { spool_id, .. } if *spool_id == id));
+        // After a restore the time of its last report is that of the backup.
+        let is_missing = missing.iter().any(|one| {
+            matches!(one, store::Obstacle::Spool { spool_id, reported: false, .. } if *spool_id == id)
+        });
         let known = spools.iter().find(|spool| spool.spool_id == id);
         let now = SystemClock.now();
         match known {
@@ -127,7 +128,7 @@ fn retire(id: &str, reason: &str, target: &Target) -> anyhow::Result<()> {
                 print_line("It is retired already.");
                 return Ok(());
             }
-            Some(spool) if now.since(spool.reported_at) < ALIVE => {
+            Some(spool) if !is_missing && now.since(spool.reported_at) < ALIVE => {
                 return Err(SettingsError::new(format!(
                     "its role reported {} ago, so it is alive: stop the role first, and let a minute pass",
                     ago(spool.reported_at, now)
