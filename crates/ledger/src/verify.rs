@@ -42,6 +42,9 @@ pub enum Fault {
     /// A checkpoint that says something else than the chain.
     #[error("the chain is not the one that the checkpoint was signed for: it has been made anew")]
     OffTheChain,
+    /// It stands past the end that the ledger says it has.
+    #[error("it stands past the ledger's end: something else than the registrar put it there")]
+    BeyondTheEnd,
     /// A checkpoint that covers more than there is.
     #[error("it is gone: a checkpoint covers it")]
     CutOff,

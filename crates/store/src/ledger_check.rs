@@ -47,6 +47,12 @@ impl LedgerReader {
             }
             seen(verifier.seq(), upto);
         }
+        // The append moves the head with the entries, so no look sees more rows than it says.
+        if bad.is_none()
+            && let Some(seq) = self.first_past_head().await?
+        {
+            bad = Some(at(seq, Fault::BeyondTheEnd));
+        }
         // The table's key would refuse it; a superuser may have taken the key away.
         let repeated = self.first_repeated(upto).await?;
         let repeated = repeated.map(|seq| at(seq, Fault::RecordedTwice));

@@ -17,7 +17,7 @@
 //! | `outbox` | hints on their way to the broker |
 //! | `purge`, `issue_retention` | deleting what the notices promise to delete |
 //! | `registrar` | a batch of requests applied in one transaction, the append to the ledger included |
-//! | `ledger_reader`, `ledger_check` | the ledger in order, and its checkpoints; the one held against the others |
+//! | `ledger_reader`, `ledger_checkpoints`, `ledger_check` | the ledger in order, and its checkpoints; the one held against the others |
 //! | `issues`, `issue_states` | issues: approved, read by the sender and as they were sent |
 //! | `issue_progress` | how they stand: the issue equation |
 //! | `issue_changes`, `issue_upkeep` | what an operator says to one under way, and what follows from it |
@@ -53,9 +53,10 @@ mod issue_retention;
 mod issue_states;
 mod issue_upkeep;
 mod issues;
-mod ledger_check;
-mod ledger_reader;
 mod last_look;
+mod ledger_check;
+mod ledger_checkpoints;
+mod ledger_reader;
 mod mail_after_stop;
 mod mails;
 mod migrate;
@@ -107,15 +108,13 @@ pub use rate_grants::{Answers, Ask, DailyCap, Lease, Pace, RateGrants};
 pub use reassertion::{PastDelivery, PastMail, Reasserted, Reassertion};
 pub use recovery::MailSender;
 pub use registrar::{
-    Answered, Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, Erased, Known, Lane,
-    Left, NewConsent, NewMail, NoticeRef, PendingSignUp, Place, RegistrarStore, SeenTick,
-    SubscriptionRow, SuppressedCode, Suppression, SuppressionLevel, Turn, Undone, UnsubscribeRow,
-    Wanted, Whose, Withdrawal,
+    Answered, Changes, Codes, Confirmation, ConsentFact, Dead, EarlyEvent, EarlyKind, Erased,
+    Known, Lane, Left, NewConsent, NewMail, NoticeRef, PendingSignUp, Place, RegistrarStore,
+    SeenTick, SubscriptionRow, SuppressedCode, Suppression, SuppressionLevel, Turn, Undone,
+    UnsubscribeRow, Wanted, Whose, Withdrawal,
 };
 pub use request_inbox::{InboxRow, RequestInbox};
-pub use restore::{
-    Joined, Obstacle, PastErasure, Present, Remembered, RestoreTable, SpoolMark,
-};
+pub use restore::{Joined, Obstacle, PastErasure, Present, Remembered, RestoreTable, SpoolMark};
 pub use resumption::{ResumptionMark, ResumptionReader};
 pub use sealed_person::SealedPerson;
 pub use spools::{SpoolStanding, SpoolTable};

@@ -2,6 +2,7 @@
 
 mod barrier;
 mod broker;
+mod checkpoints;
 mod house;
 mod issues;
 mod lifecycle;

@@ -10,7 +10,7 @@ use super::target::Target;
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Checkpoints")]
 pub(crate) struct CheckpointOptions {
-    /// File of checkpoints that lies outside of the database: checkpoints.jsonl of a worker's --data/state
+    /// File of checkpoints that lies outside of the database: checkpoints.jsonl in a worker's --data folder
     ///
     /// May be given several times, one for each worker. Without it, those in the table are all there is,
     /// and whoever can change the ledger can take those away.

@@ -14,10 +14,10 @@ use store::{Changes, Database, StoreError};
 
 use super::rights::{FORBIDDEN, ROLES, become_role, code, reset};
 
-const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
-const BODY: BodyId = BodyId::new([0xaa; 16]);
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+pub(crate) const BODY: BodyId = BodyId::new([0xaa; 16]);
 
-fn entry(number: u8) -> LedgerEntry {
+pub(crate) fn entry(number: u8) -> LedgerEntry {
     LedgerEntry {
         event_id: EventId::new([number; 16]),
         occurred_at: Timestamp::from_millis(number.into()),
@@ -51,7 +51,10 @@ fn restore(number: u8) -> LedgerEntry {
     }
 }
 
-async fn append(database: &Database, entries: Vec<LedgerEntry>) -> Result<(), StoreError> {
+pub(crate) async fn append(
+    database: &Database,
+    entries: Vec<LedgerEntry>,
+) -> Result<(), StoreError> {
     let turn = database.registrar().take_turn([]).await?;
     let changes = Changes {
         ledger: entries,
@@ -206,6 +209,51 @@ async fn checkpoints_are_kept_in_the_order_of_the_chain(pool: PgPool) {
         abandoned: 0,
     };
     assert_eq!(verifier.end(None), Ok(expected));
+}
+
+/// The property behind the lock on the head: whoever appends, in whatever order, dying or not, the chain
+/// stays one.
+#[sqlx::test(migrations = false)]
+async fn several_registrars_never_fork_the_chain(pool: PgPool) {
+    let database = Database::from_pool(pool.clone());
+    database.migrate(BODY, NOW).await.unwrap();
+    let tasks: Vec<_> = (0..6u8)
+        .map(|task| {
+            let database = Database::from_pool(pool.clone());
+            tokio::spawn(async move {
+                let mut appended = 0;
+                for round in 0..25u8 {
+                    let turn = database.registrar().take_turn([]).await.unwrap();
+                    if (task + round) % 4 == 3 {
+                        // killed in the middle: nothing of it is there
+                        drop(turn);
+                        continue;
+                    }
+                    let entries: Vec<_> = (0..=round % 5)
+                        .map(|number| LedgerEntry {
+                            event_id: EventId::new(
+                                [[task, round, number, 1]; 4].concat().try_into().unwrap(),
+                            ),
+                            ..entry(number)
+                        })
+                        .collect();
+                    appended += entries.len() as u64;
+                    let changes = Changes {
+                        ledger: entries,
+                        ..Changes::default()
+                    };
+                    turn.finish(&changes, NOW).await.unwrap();
+                }
+                appended
+            })
+        })
+        .collect();
+    let mut appended = 0;
+    for task in tasks {
+        appended += task.await.unwrap();
+    }
+    assert!(appended > 300);
+    assert_chained(&database, appended).await;
 }
 
 /// LED-01

@@ -10,6 +10,7 @@ mod claims;
 mod connecting;
 mod doubts;
 mod ledger;
+mod ledger_tampered;
 mod lifecycle;
 mod marks;
 mod outbox;

@@ -41,6 +41,7 @@ const DELIVER: &[&str] = &[
     "dead_letters::unseen",
     "migrate::belongs_to",
     "ledger_reader",
+    "ledger_checkpoints",
     "mail_after_stop::note",
     "mail_after_stop::forget",
 ];
@@ -74,8 +75,9 @@ const OPERATOR: &[&str] = &[
     "ledger_reader::rows_after",
     "ledger_reader::of_event",
     "ledger_reader::first_repeated",
-    "ledger_reader::checkpoints_after",
-    "ledger_reader::checkpoint_over",
+    "ledger_reader::first_past_head",
+    "ledger_checkpoints::checkpoints_after",
+    "ledger_checkpoints::checkpoint_over",
 ];
 const WEB: &[&str] = &[
     "request_inbox::ship",
