@@ -158,12 +158,6 @@ mod tests {
         }
     }
 
-    async fn at(recent: &Recent, topic: Topic, after: Duration) -> Option<Taken> {
-        recent
-            .repeated(topic, NOON.plus(after), &Resumptions::fixed())
-            .await
-    }
-
     #[tokio::test]
     async fn an_hour_is_remembered_and_no_longer() {
         let (recent, resumptions) = (Recent::default(), Resumptions::fixed());
@@ -177,7 +171,8 @@ mod tests {
         let earlier = NOON.minus(minute);
         let found = recent.repeated(topic(1), earlier, &resumptions).await;
         assert_eq!(found, None, "a clock that was set back");
-        assert_eq!(at(&recent, topic(2), minute).await, None);
+        let other = recent.repeated(topic(2), NOON, &resumptions).await;
+        assert_eq!(other, None);
     }
 
     #[tokio::test]
@@ -223,25 +218,17 @@ mod tests {
 
     #[tokio::test]
     async fn the_oldest_go_when_there_are_too_many() {
-        let recent = Recent::default();
+        let (recent, resumptions) = (Recent::default(), Resumptions::fixed());
+        let at = async |topic| recent.repeated(topic, NOON, &resumptions).await;
         let all = u64::try_from(MOST).unwrap();
         for number in 0..all {
             recent.remember(topic(number), taken(number));
         }
         recent.remember(topic(1), taken(all));
-        assert!(
-            at(&recent, topic(0), Duration::ZERO).await.is_some(),
-            "room"
-        );
+        assert!(at(topic(0)).await.is_some(), "room");
         recent.remember(topic(all), taken(all + 1));
-        assert_eq!(at(&recent, topic(0), Duration::ZERO).await, None);
-        assert_eq!(
-            at(&recent, topic(1), Duration::ZERO)
-                .await
-                .unwrap()
-                .event_id,
-            taken(all).event_id
-        );
+        assert_eq!(at(topic(0)).await, None);
+        assert_eq!(at(topic(1)).await.unwrap().event_id, taken(all).event_id);
         let inner = recent.inner();
         assert_eq!(inner.order.len(), MOST);
         assert_eq!(inner.by_topic.len(), MOST);

@@ -29,6 +29,7 @@ async fn a_link_survives_what_mail_programs_and_gateways_do_to_it() {
     ];
     for (at, target) in targets.iter().enumerate() {
         assert_eq!(role.get(target).await.status, StatusCode::OK, "{target}");
+        role.resumptions.somebody_came_back();
         assert_eq!(
             role.one_click(target).await.status,
             StatusCode::OK,

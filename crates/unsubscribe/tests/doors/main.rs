@@ -4,4 +4,6 @@ mod links;
 mod one_click;
 mod pages;
 mod refused;
+mod repeats;
 mod role;
+mod second_buttons;

@@ -33,7 +33,7 @@ async fn looking_50_times_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_page_names_the_newsletter_and_has_one_form_that_needs_nothing() {
+async fn the_page_names_the_newsletter_and_its_forms_need_nothing() {
     let role = Role::new();
     let answer = role.get(&role.link()).await;
     assert_eq!(answer.status, StatusCode::OK);
@@ -51,12 +51,12 @@ async fn the_page_names_the_newsletter_and_has_one_form_that_needs_nothing() {
         page.contains("<title>Unsubscribe from Council &#60;news&#62;?"),
         "{page}"
     );
-    assert_eq!(page.matches("<form").count(), 1);
-    assert!(
-        page.contains("<form method=\"post\">"),
-        "the address of the page itself"
-    );
-    assert_eq!(page.matches("<button").count(), 1);
+    // One for the newsletter, one for all; both go to the address of the page itself.
+    assert_eq!(page.matches("<form").count(), 2);
+    assert_eq!(page.matches("<form method=\"post\">").count(), 2);
+    assert_eq!(page.matches("<button").count(), 2);
+    assert!(page.contains("Unsubscribe from all"), "{page}");
+    assert!(page.contains("other people can unsubscribe you"), "{page}");
     assert_eq!(page.matches("<h1").count(), 1);
     assert!(page.contains("?n=council-news&#38;lang=cy"), "{page}");
     // Nothing of the link but what was checked comes back.
@@ -111,6 +111,7 @@ async fn everything_works_with_an_empty_catalogue() {
     let answer = role.press(&role.link(), "unsubscribe").await;
     assert_eq!(answer.status, StatusCode::OK);
     assert!(answer.text.contains("You have unsubscribed"));
+    role.resumptions.somebody_came_back();
     assert_eq!(role.one_click(&role.link()).await.status, StatusCode::OK);
     assert_eq!(role.taken().len(), 2);
 
@@ -226,7 +227,8 @@ async fn the_link_speaks_welsh_and_so_do_the_answers() {
         );
         assert!(done.text.contains("24 Tachwedd 2026, 09:14 GMT"));
         assert!(
-            done.text.contains("?l=cy&#38;n=council-news"),
+            done.text
+                .contains("?l=cy&#38;t=29925194&#38;n=council-news"),
             "{}",
             done.text
         );
