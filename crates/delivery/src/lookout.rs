@@ -89,6 +89,13 @@ impl Lookout {
                 .is_some_and(|seen| *seen >= since)
     }
 
+    /// Whether a stop that names no subscription was seen after `since`, or any may have been missed: for a
+    /// confirmation, whose reader has none yet.
+    pub(crate) fn unnamed_since(&self, since: Moment) -> bool {
+        let view = self.view();
+        !view.is_fresh(self.now()) || view.unnamed.is_some_and(|seen| seen >= since)
+    }
+
     /// Whether an operator, or a safety rule, stopped this issue.
     pub(crate) fn is_stopped(&self, issue: IssueNumber) -> bool {
         self.view().issues.contains(&issue)
@@ -275,8 +282,10 @@ mod tests {
         clock.sleep(Duration::from_millis(1));
         let after = lookout.now();
         assert!(!lookout.changed_since(left, after), "read again since then");
+        assert!(!lookout.unnamed_since(start));
         lookout.view().unnamed = Some(after);
         assert!(lookout.changed_since(stayed, start));
+        assert!(lookout.unnamed_since(start));
         clock.sleep(FRESH);
         assert_eq!(lookout.bulk(), Barrier::Closed("blind"), "after a sleep");
         assert!(lookout.changed_since(stayed, lookout.now()));

@@ -23,6 +23,9 @@ use crate::journal::Attempt;
 /// What a message that is being handed over may still take when the process is to stop.
 const CUT_AFTER: Duration = Duration::from_secs(5);
 
+/// Nobody is mailed on reasons that were read before this; they are read again before `MAIL`.
+const LOOK_LASTS: Duration = Duration::from_secs(2);
+
 /// How an attempt ended.
 #[derive(Debug)]
 pub(super) enum Sent {
@@ -39,6 +42,8 @@ pub(super) enum Sent {
 pub(super) enum Cut {
     /// The person left in the meantime or the issue was stopped, or nobody can say.
     Stop,
+    /// The reasons to mail them are old: the connection was long in coming. It stands now.
+    Old,
     /// An unsubscribe may wait unapplied.
     Barrier,
     /// No heartbeat, or the database went back.
@@ -86,6 +91,10 @@ async fn try_once(
     let Some(connection) = line.open(sender, ready.kind).await else {
         return Tried::RelayAway;
     };
+    if sender.boot_clock.now().since(looked_at) > LOOK_LASTS {
+        line.not_begun();
+        return Tried::Cut(Cut::Old);
+    }
     let envelope = Envelope {
         return_path: &ready.return_path,
         recipient: &ready.address,
@@ -153,9 +162,7 @@ fn may_go_on(sender: &Sender, ready: &Ready, looked_at: Moment) -> Result<(), Cu
     if sender.clock.now() >= ready.deadline {
         return Err(Cut::Deadline);
     }
-    if let Some(subscription) = ready.subscription
-        && sender.lookout.changed_since(subscription, looked_at)
-    {
+    if sender.has_news(ready.subscription, looked_at) {
         return Err(Cut::Stop);
     }
     let Attempt::Delivery(key) = ready.attempt else {

@@ -16,6 +16,15 @@ use crate::route::{LaneGuard, Permit};
 /// A lane without a letter looks after its connection this often.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// What follows a try.
+#[derive(PartialEq, Eq)]
+enum Next {
+    /// The letter is out of our hands.
+    Done,
+    /// The connection came late: the reasons are to be read again.
+    LookAgain,
+}
+
 /// A lane.
 pub(super) struct Lane {
     sender: Arc<Sender>,
@@ -84,33 +93,50 @@ impl Lane {
             self.give_back_all(&letter);
             return;
         }
-        let subscription = letter.ready.subscription;
-        if self.sender.reasons_are_old(subscription, letter.looked_at) {
-            let asked = self.sender.boot_clock.now();
-            let (key, now) = (letter.key, self.sender.clock.now());
-            let (deliveries, worker) = (&self.sender.deliveries, self.sender.worker);
-            match deliveries.still_wanted(worker, &key, now).await {
-                Ok(true) => letter.looked_at = asked,
-                Ok(false) => {
-                    let suppressed = without_reply(DeliveryState::Suppressed);
-                    self.desk.settle(letter.chunk, key, suppressed);
-                    return;
-                }
-                Err(error) => {
-                    self.give_back_all(&letter);
-                    complain(&error, "no last look", &self.shutdown).await;
-                    return;
-                }
+        while self.may_still_go(&mut letter).await {
+            if self.send(&letter).await != Next::LookAgain {
+                break;
             }
         }
-        self.send(&letter).await;
     }
 
-    async fn send(&mut self, letter: &Letter) {
+    /// The last look: asks the database where the reasons to mail them are old. False where the letter is
+    /// settled, or given back.
+    async fn may_still_go(&self, letter: &mut Letter) -> bool {
+        let sender = &self.sender;
+        if !sender.reasons_are_old(letter.ready.subscription, letter.looked_at) {
+            return true;
+        }
+        let asked = sender.boot_clock.now();
+        let (key, now) = (letter.key, sender.clock.now());
+        match sender
+            .deliveries
+            .still_wanted(sender.worker, &key, now)
+            .await
+        {
+            Ok(true) => {
+                letter.looked_at = asked;
+                true
+            }
+            Ok(false) => {
+                let suppressed = without_reply(DeliveryState::Suppressed);
+                self.desk.settle(letter.chunk, key, suppressed);
+                false
+            }
+            Err(error) => {
+                self.give_back_all(letter);
+                complain(&error, "no last look", &self.shutdown).await;
+                false
+            }
+        }
+    }
+
+    async fn send(&mut self, letter: &Letter) -> Next {
         let (line, ready) = (&mut self.line, &letter.ready);
         let sent = attempt::send(&self.sender, line, ready, letter.looked_at, &self.shutdown).await;
         match sent {
             Sent::Settled(result) => self.desk.settle(letter.chunk, letter.key, result),
+            Sent::Cut(Cut::Old) => return Next::LookAgain,
             Sent::Cut(Cut::Stop) => self.desk.give_back(letter),
             Sent::Cut(why) => {
                 tracing::debug!(?why, "cut before the dot");
@@ -121,6 +147,7 @@ impl Lane {
             }
             Sent::RelayAway => self.give_back_all(letter),
         }
+        Next::Done
     }
 
     /// What hinders this letter hinders all of them.

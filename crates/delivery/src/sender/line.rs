@@ -44,6 +44,11 @@ impl Line {
         self.connection.as_mut()
     }
 
+    /// The message for which it was opened did not begin: it carried nothing, and nobody was idle on it.
+    pub(super) const fn not_begun(&mut self) {
+        self.carried = self.carried.saturating_sub(1);
+    }
+
     /// Whether the message in hand is not the connection's first: its peer may have closed it while
     /// it was idle.
     pub(super) const fn is_used(&self) -> bool {

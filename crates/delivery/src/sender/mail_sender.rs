@@ -215,6 +215,7 @@ impl MailSender {
                 (Sent::Settled(result), Some(key)) => {
                     self.settle(tray, key, ready.kind, result, Some(&ready));
                 }
+                (Sent::Cut(Cut::Old), _) => queue.push_front(ready),
                 (Sent::Cut(Cut::Stop), _) => {
                     tray.released.extend(key_of(&ready));
                     crate::pause(WAIT, &self.shutdown).await;

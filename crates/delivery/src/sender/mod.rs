@@ -115,7 +115,15 @@ impl Sender {
     /// person, or somebody without a name, left since.
     fn reasons_are_old(&self, subscription: Option<SubscriptionId>, looked_at: Moment) -> bool {
         self.boot_clock.now().since(looked_at) > REASONS_LAST
-            || subscription.is_some_and(|id| self.lookout.changed_since(id, looked_at))
+            || self.has_news(subscription, looked_at)
+    }
+
+    /// Whether the look-out heard of a stop since then, or may have missed one.
+    fn has_news(&self, subscription: Option<SubscriptionId>, looked_at: Moment) -> bool {
+        match subscription {
+            Some(id) => self.lookout.changed_since(id, looked_at),
+            None => self.lookout.unnamed_since(looked_at),
+        }
     }
 
     /// Holds an issue whose mails cannot be made.

@@ -1,6 +1,7 @@
 //! A relay that does as it is told.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -17,6 +18,8 @@ pub(super) enum Order {
     Refuse(&'static str),
     /// Wait for [`Relay::release`] before the answer to `RCPT`.
     HoldRcpt,
+    /// Wait for [`Relay::release`] before the answer to `DATA`.
+    HoldData,
     /// Wait for [`Relay::release`] before the answer to the dot.
     HoldDot,
     /// Close the connection after the dot, without an answer.
@@ -56,6 +59,9 @@ struct Seen {
     next: Mutex<Option<(Place, &'static str)>>,
     /// When mails were answered 250.
     accepted_at: Mutex<Vec<Instant>>,
+    /// Peers wait for [`Relay::release`] before the banner.
+    is_slow: AtomicBool,
+    peers: AtomicUsize,
 }
 
 /// Ends the server with the test.
@@ -127,6 +133,16 @@ impl Relay {
         self.seen.accepted_at.lock().unwrap().clone()
     }
 
+    /// From now on who connects waits for [`Self::release`] before the banner.
+    pub(super) fn be_slow(&self) {
+        self.seen.is_slow.store(true, Ordering::SeqCst);
+    }
+
+    /// How many have connected.
+    pub(super) fn peers(&self) -> usize {
+        self.seen.peers.load(Ordering::SeqCst)
+    }
+
     pub(super) fn release(&self) {
         self.release.send_replace(true);
     }
@@ -178,6 +194,10 @@ async fn converse(
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     let mut recipient = String::new();
+    seen.peers.fetch_add(1, Ordering::SeqCst);
+    if seen.is_slow.load(Ordering::SeqCst) {
+        gate.wait_for(|open| *open).await.ok();
+    }
     let banner = next_for(seen, Place::Banner);
     let welcome = banner.unwrap_or("220 relay.example ESMTP");
     stream
@@ -215,6 +235,9 @@ async fn converse(
             refusal
         } else if command == "DATA" {
             seen.told.lock().unwrap().push(recipient.clone());
+            if let Some(Order::HoldData) = order_for(seen, &recipient) {
+                gate.wait_for(|open| *open).await.ok();
+            }
             stream.write_all(b"354 go on\r\n").await?;
             loop {
                 let mut text = Vec::new();

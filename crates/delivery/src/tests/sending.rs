@@ -133,6 +133,76 @@ async fn no_data_is_said_about_who_leaves_while_the_relay_thinks(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
+async fn no_dot_goes_out_for_who_leaves_while_the_relay_thinks_about_data(pool: PgPool) {
+    let house = House::open(pool).await;
+    let readers = house.readers(2).await;
+    let relay = Relay::start().await;
+    relay.order(&readers[0], Order::HoldData);
+    let issue = house.fan_out(InDoubtPolicy::Skip).await;
+    let (lookout, shutdown) = run(house.open_worker(relay.transport())).await;
+    house
+        .until("DATA is out", async || relay.was_told(&readers[0]))
+        .await;
+    let before = lookout.now();
+    let left = house.unsubscribe(0).await;
+    house
+        .until("the stop is seen", async || {
+            lookout.changed_since(left, before)
+        })
+        .await;
+    relay.release();
+    let done = house.finished(issue).await;
+    stop(shutdown).await;
+    assert!(!relay.was_dotted(&readers[0]));
+    assert_eq!(relay.accepted(), readers[1..]);
+    assert_eq!(house.states().await, [SUPPRESSED, ACCEPTED]);
+    assert_eq!(done.counts.suppressed, 1);
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn who_leaves_while_a_connection_is_long_in_coming_gets_nothing(pool: PgPool) {
+    let house = House::open(pool).await;
+    let readers = house.readers(1).await;
+    let relay = Relay::start().await;
+    relay.be_slow();
+    house.sign_up("new@residents.example", &house.news).await;
+    house.sign_up("stays@residents.example", &house.news).await;
+    house.apply().await;
+    let issue = house.fan_out(InDoubtPolicy::Skip).await;
+    let worker = house.start(relay.transport()).await;
+    house
+        .until(
+            "an issue and a confirmation wait for a connection",
+            async || {
+                relay.peers() >= 2
+                    && house.states().await == [1]
+                    && house.column("SELECT state FROM mail").await == [1; 2]
+            },
+        )
+        .await;
+    // neither is in the ledger, from which the look-out has its news
+    house
+        .execute(
+            "INSERT INTO suppression (code, code_kind, code_generation, level, reason, set_at)
+             SELECT mailbox_code, 1, 1, 3, 4, now() FROM subscriber
+             UNION SELECT mailbox_code, 1, 1, 3, 4, now() FROM mail WHERE id = 1",
+        )
+        .await;
+    house.boot_clock.sleep(Duration::from_secs(3));
+    relay.release();
+    house
+        .until("the other confirmation is sent", async || {
+            house.column("SELECT state FROM mail ORDER BY id").await == [SUPPRESSED, ACCEPTED]
+        })
+        .await;
+    let done = house.finished(issue).await;
+    stop(worker).await;
+    assert_eq!(done.counts.suppressed, 1);
+    assert_eq!(relay.accepted(), ["stays@residents.example"]);
+    assert!(!relay.was_tried(&readers[0]) && !relay.was_tried("new@residents.example"));
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_suppressed_address_gets_nothing(pool: PgPool) {
     let house = House::open(pool).await;
     let readers = house.readers(3).await;
