@@ -32,7 +32,7 @@ pub(crate) struct Replay<'a> {
     pub(crate) mails: &'a MailStore,
     pub(crate) chunks: &'a ChunkTable,
     /// Whether the absence of a record proves anything: not after the machine lost its power, nor
-    /// where a place of the journal is damaged.
+    /// where a place of the journal is damaged, or the whole of it gone.
     pub(crate) complete: bool,
 }
 

@@ -15,6 +15,7 @@ use crate::StartError;
 pub(crate) struct StateDir {
     path: PathBuf,
     worker: WorkerId,
+    is_new: bool,
     same_machine_boot: bool,
     // The lock goes with the file, also when the process is killed.
     _lock: File,
@@ -46,12 +47,14 @@ impl StateDir {
             Err(TryLockError::WouldBlock) => return Err(StartError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => return Err(failed(&id_file)(source)),
         }
+        let is_new = lock.metadata().map_err(failed(&id_file))?.len() == 0;
         let worker = worker_id(&id_file, &lock, entropy).map_err(failed(&id_file))?;
         let boot_file = path.join("machine-boot");
         let same_machine_boot = same_boot(&boot_file).map_err(failed(&boot_file))?;
         Ok(Self {
             path: path.to_owned(),
             worker,
+            is_new,
             same_machine_boot,
             _lock: lock,
         })
@@ -60,6 +63,11 @@ impl StateDir {
     /// Who this worker is, for ever.
     pub(crate) const fn worker(&self) -> WorkerId {
         self.worker
+    }
+
+    /// Whether this worker has never been before: nothing of it can be missing.
+    pub(crate) const fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// The folder.
@@ -137,9 +145,11 @@ mod tests {
         let entropy = CountingEntropy::default();
         let first = StateDir::open(folder.path(), &entropy).unwrap();
         let worker = first.worker();
+        assert!(first.is_new());
         drop(first);
         let second = StateDir::open(folder.path(), &entropy).unwrap();
         assert_eq!(second.worker(), worker);
+        assert!(!second.is_new());
         assert!(second.same_machine_boot());
     }
 

@@ -163,6 +163,7 @@ impl Worker {
     /// Says who we are, and settles what the last boot left.
     pub(crate) async fn recover(&self) -> Result<(), StoreError> {
         let sender = &self.sender;
+        self.database.read_timeline().await?;
         let build = env!("CARGO_PKG_VERSION");
         let workers = self.database.workers();
         workers
@@ -175,7 +176,9 @@ impl Worker {
             deliveries: &sender.deliveries,
             mails: &sender.mails,
             chunks: &sender.chunks,
-            complete: self.found.damaged == 0 && self.state_dir.same_machine_boot(),
+            complete: self.found.damaged == 0
+                && self.state_dir.same_machine_boot()
+                && (self.found.has_mark() || self.state_dir.is_new()),
         };
         let replayed = replay.run(&self.found, sender.clock.now()).await?;
         metrics::counter!("letterbox_in_doubt_resolved_total", "how" => "journal")

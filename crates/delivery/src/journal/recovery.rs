@@ -24,6 +24,11 @@ pub(crate) struct Recovered {
 }
 
 impl Recovered {
+    /// Whether it is a journal that a worker has begun: one that was deleted lacks all that it had.
+    pub(crate) const fn has_mark(&self) -> bool {
+        !self.is_foreign
+    }
+
     pub(super) fn read(file: &File, places: u64) -> io::Result<Self> {
         let mut first = [0; RECORD];
         let got = read_up_to(file, &mut first, 0)?;

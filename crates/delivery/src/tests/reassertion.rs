@@ -108,6 +108,7 @@ async fn on_another_timeline_nothing_is_sent_for_half_a_minute_and_nobody_twice(
     house.execute("UPDATE chunk SET n = n + 1").await;
     let path = house.folder.path().join("state/timeline");
     let kept = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(kept, "1\n");
     std::fs::write(&path, "90").unwrap();
 
     let worker = house.open_worker(relay.transport());

@@ -38,6 +38,7 @@ impl Killed {
         let path = house.folder.path().join("state");
         let state_dir = StateDir::open(&path, &entropy).unwrap();
         let (journal, _) = Journal::open(&state_dir.journal()).unwrap();
+        journal.clear().unwrap();
         let worker = state_dir.worker();
         let now = domain::Clock::now(house.clock.as_ref());
         let chunk = house.database.chunks().take_due(worker, now).await;
@@ -203,6 +204,20 @@ async fn after_a_power_cut_a_missing_record_proves_nothing(pool: PgPool) {
     std::fs::write(boot, "the boot before").unwrap();
     // one that is killed before the database answers leaves it so
     drop(house.open_worker(transport_to(9)));
+    let worker = house.open_worker(transport_to(9));
+    worker.recover().await.unwrap();
+    assert_eq!(house.states().await, [IN_DOUBT, IN_DOUBT]);
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_journal_that_is_gone_proves_nothing_by_what_it_lacks(pool: PgPool) {
+    let house = House::open(pool).await;
+    house.readers(2).await;
+    house.fan_out(InDoubtPolicy::Skip).await;
+    let killed = Killed::at_the_claim(&house).await;
+    killed.dot(0);
+    drop(killed);
+    std::fs::remove_file(house.folder.path().join("state/journal")).unwrap();
     let worker = house.open_worker(transport_to(9));
     worker.recover().await.unwrap();
     assert_eq!(house.states().await, [IN_DOUBT, IN_DOUBT]);
