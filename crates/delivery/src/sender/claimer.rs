@@ -24,6 +24,15 @@ pub(crate) struct Claimer {
     shutdown: Shutdown,
 }
 
+/// Closes the desk when the claimer is gone, by a panic too: the flusher waits for nobody else then.
+struct Closes(Arc<Desk>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// What to do after a claim.
 enum Next {
     /// There may be more in the chunk.
@@ -51,6 +60,7 @@ impl Claimer {
 
     /// Works until the process stops; then nothing that has not begun is begun.
     pub(super) async fn run(mut self) {
+        let _closes = Closes(Arc::clone(&self.desk));
         while !self.shutdown.is_stopping() {
             if !self.may_go() {
                 self.wait_for_leave().await;
@@ -63,7 +73,6 @@ impl Claimer {
                 Err(error) => complain(&error, "no chunk can be taken", &self.shutdown).await,
             }
         }
-        self.desk.close();
     }
 
     fn may_go(&self) -> bool {
@@ -185,5 +194,23 @@ impl Claimer {
                 Ok(None)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_claimer_that_panics_lets_the_flusher_end() {
+        let shutdown = Shutdown::new();
+        let desk = Arc::new(Desk::new(1, 1));
+        let closes = Closes(Arc::clone(&desk));
+        shutdown.spawn("claimer", async move {
+            let _closes = closes;
+            panic!("planted");
+        });
+        let ended = tokio::time::timeout(Duration::from_secs(20), desk.next_tray()).await;
+        assert!(ended.unwrap().is_none());
     }
 }
