@@ -170,11 +170,14 @@ const CLOSING_RETRY: Duration = Duration::from_mins(1);
 /// about this recipient.
 const CLOSING: u16 = 421;
 
+/// Where a conversation ended in which the relay refused the sender of a message for good (5xx at `MAIL`).
+pub const SENDER_REFUSED: &str = "sender";
+
 /// Whether a conversation that ended at this stage had begun with a message: what broke it may be that
 /// message, and says nothing of the way to the relay.
 #[must_use]
 pub fn is_in_transaction(stage: &str) -> bool {
-    matches!(stage, "mail" | "rcpt" | "data" | "body")
+    matches!(stage, "mail" | SENDER_REFUSED | "rcpt" | "data" | "body")
 }
 
 /// Retry or fail, decided once (`reliability.md` 2.4): 4xx waits 15 minutes times 2 to the power of
@@ -319,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_mail_that_breaks_the_conversation_does_not_come_back_for_ever() {
-        for stage in ["mail", "rcpt", "data", "body"] {
+        for stage in ["mail", "sender", "rcpt", "data", "body"] {
             let wait = |before| {
                 let decision = decide(&Outcome::NotSent(stage), before, NOW, FAR, 1.0);
                 assert!(decision.counts, "{stage}");

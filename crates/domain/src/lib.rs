@@ -50,7 +50,7 @@ pub use catalogue::{
 };
 pub use clock::{Clock, CountingEntropy, Entropy, ManualClock, Timestamp};
 pub use delivery::{
-    Decision, DeliveryState, IssueCounts, Outcome, Reply, decide, is_in_transaction,
+    Decision, DeliveryState, IssueCounts, Outcome, Reply, SENDER_REFUSED, decide, is_in_transaction,
 };
 pub use email_address::{AddressProblem, EmailAddress};
 pub use ids::{

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use domain::{IssueNumber, Outcome, Reply};
+use domain::{IssueNumber, Outcome, Reply, SENDER_REFUSED};
 
 /// The results that are looked at.
 const LAST: usize = 1000;
@@ -32,6 +32,8 @@ impl Refusals {
         let refused = match outcome {
             Outcome::Accepted | Outcome::Deferred(_) => false,
             Outcome::Rejected(reply) => is_policy(*reply),
+            // whatever its text, the next recipient's mail has the same sender
+            Outcome::NotSent(SENDER_REFUSED) => true,
             Outcome::NotSent(_) | Outcome::InDoubt | Outcome::CannotDeliver(_) => return false,
         };
         let place = self.0.iter().position(|known| known.number == issue);
@@ -100,6 +102,7 @@ mod tests {
         assert_eq!(held_after(19, &policy), Some(190));
         assert_eq!(held_after(20, &policy), None, "5 % and not more");
         assert_eq!(held_after(5, &refused(554, None)), Some(50));
+        assert_eq!(held_after(5, &Outcome::NotSent(SENDER_REFUSED)), Some(50));
         assert_eq!(held_after(5, &refused(554, Some([5, 0, 0]))), Some(50));
     }
 
@@ -111,6 +114,8 @@ mod tests {
             refused(554, Some([5, 2, 1])),
             refused(550, None),
             Outcome::InDoubt,
+            Outcome::NotSent("mail"),
+            Outcome::NotSent("body"),
         ] {
             assert_eq!(held_after(2, &about_the_mailbox), None);
         }

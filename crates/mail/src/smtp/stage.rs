@@ -1,7 +1,7 @@
 //! The stages of a conversation with a relay, and what an answer at each of them means
 //! (`reliability.md` 2.4 and 6.3).
 
-use domain::{Outcome, Reply};
+use domain::{Outcome, Reply, SENDER_REFUSED};
 
 use super::replies::ServerReply;
 
@@ -77,8 +77,10 @@ impl Stage {
             (Self::Rcpt | Self::DataCmd | Self::Dot, 500..=599) => {
                 Judgement::Keep(Outcome::Rejected(refusal))
             }
-            // A relay that refuses our sender address, or us, refuses no recipient: all of them
-            // wait until somebody has put the settings right.
+            // A relay that refuses our sender address refuses no recipient, and says so in a word of its own:
+            // several of one issue are that issue's doing.
+            (Self::Mail, 500..=599) => Judgement::Close(Outcome::NotSent(SENDER_REFUSED)),
+            // One that refuses us: all wait until somebody has put the settings right.
             (stage, _) => Judgement::Close(stage.lost()),
         }
     }
@@ -187,7 +189,7 @@ mod tests {
         }
         assert_eq!(
             judge(Stage::Mail, 550),
-            Judgement::Close(Outcome::NotSent("mail"))
+            Judgement::Close(Outcome::NotSent(SENDER_REFUSED))
         );
     }
 }

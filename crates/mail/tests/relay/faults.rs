@@ -132,7 +132,7 @@ async fn each_stage_knows_what_a_fault_means() {
         let later = Deferred(refusal(450, [4, 2, 1]));
         cases.push((step, say("450 4.2.1 later"), later, true, dots));
         let outcome = match step {
-            Step::Mail => NotSent("mail"),
+            Step::Mail => NotSent(domain::SENDER_REFUSED),
             _ => Rejected(refusal(550, [5, 1, 1])),
         };
         cases.push((

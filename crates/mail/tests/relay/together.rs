@@ -145,7 +145,7 @@ async fn a_refusal_is_the_verdict_whatever_comes_after_it() {
             no(),
             no(),
             ok(),
-            Outcome::NotSent("mail"),
+            Outcome::NotSent(domain::SENDER_REFUSED),
             false,
             0,
         ),
