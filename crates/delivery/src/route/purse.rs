@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::Timestamp;
 use store::Lease;
 use tokio::time::Instant;
 
@@ -17,11 +18,15 @@ pub(super) struct Purse {
     confirmations: Side,
     /// What is left of the day, where it has a limit.
     pub(super) left_of_day: Option<u64>,
+    /// Mails of a day that is over, for nobody to use.
+    left_over: Vec<(Timestamp, u32)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Side {
     mails: u32,
+    /// When they were leased: they are given back to that day, not to one that began meanwhile.
+    leased_at: Timestamp,
     spent_at_the_latest: Option<Instant>,
     waiting: u32,
     /// The database has nothing before this.
@@ -81,8 +86,15 @@ impl Purse {
         (side.waiting > 0).then_some((side.waiting, side.not_before))
     }
 
-    /// What the database gave.
-    pub(super) fn put(&mut self, bulk: bool, lease: &Lease, now: Instant) {
+    /// What the database gave, on the day of this moment.
+    pub(super) fn put(&mut self, bulk: bool, lease: &Lease, leased_at: Timestamp, now: Instant) {
+        let side = self.side(bulk);
+        let before = (side.leased_at, side.mails);
+        side.leased_at = leased_at;
+        if day(before.0) != day(leased_at) && before.1 > 0 {
+            side.mails = 0;
+            self.left_over.push(before);
+        }
         let side = self.side(bulk);
         side.mails += lease.mails;
         side.spent_at_the_latest = Some(now + KEPT);
@@ -97,13 +109,15 @@ impl Purse {
         self.side(bulk).not_before = Some(until);
     }
 
-    /// Empties it of what nobody used in time; all of it with `none`.
-    pub(super) fn unused(&mut self, now: Option<Instant>) -> u32 {
-        [&mut self.bulk, &mut self.confirmations]
-            .into_iter()
-            .filter(|side| now.is_none_or(|now| side.is_late(now)))
-            .map(|side| std::mem::take(&mut side.mails))
-            .sum()
+    /// Empties it of what nobody used in time, each with when it was leased; of all of it with `none`.
+    pub(super) fn unused(&mut self, now: Option<Instant>) -> Vec<(Timestamp, u32)> {
+        let mut unused = std::mem::take(&mut self.left_over);
+        for side in [&mut self.bulk, &mut self.confirmations] {
+            if side.mails > 0 && now.is_none_or(|now| side.is_late(now)) {
+                unused.push((side.leased_at, std::mem::take(&mut side.mails)));
+            }
+        }
+        unused
     }
 
     /// When that is to be looked at.
@@ -140,6 +154,18 @@ impl Purse {
     }
 }
 
+impl Default for Side {
+    fn default() -> Self {
+        Self {
+            mails: 0,
+            leased_at: Timestamp::from_millis(0),
+            spent_at_the_latest: None,
+            waiting: 0,
+            not_before: None,
+        }
+    }
+}
+
 impl Side {
     fn spend(&mut self, now: Instant) -> bool {
         let has = self.mails > 0 && !self.is_late(now);
@@ -152,9 +178,16 @@ impl Side {
     }
 }
 
+/// The day, in UTC, as the budget has it.
+const fn day(at: Timestamp) -> u64 {
+    at.as_millis() / (24 * 60 * 60 * 1_000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const TODAY: Timestamp = Timestamp::from_millis(1_795_500_000_000);
 
     fn lease(mails: u32, again: Option<Duration>) -> Lease {
         Lease {
@@ -167,14 +200,14 @@ mod tests {
     #[test]
     fn a_confirmation_takes_what_was_meant_for_an_issue() {
         let (mut purse, now) = (Purse::default(), Instant::now());
-        purse.put(true, &lease(2, None), now);
+        purse.put(true, &lease(2, None), TODAY, now);
         purse.wait(false);
         assert_eq!(purse.take(true, now), Take::Empty, "a confirmation waits");
         assert_eq!(purse.take(false, now), Take::Taken);
         purse.wait_no_more(false);
         assert_eq!(purse.take(true, now), Take::Taken);
         assert_eq!(purse.take(true, now), Take::Empty);
-        purse.put(false, &lease(1, None), now);
+        purse.put(false, &lease(1, None), TODAY, now);
         assert_eq!(purse.take(true, now), Take::Empty, "never the other way");
         assert_eq!(purse.take(false, now), Take::Taken);
     }
@@ -182,21 +215,35 @@ mod tests {
     #[test]
     fn what_is_not_used_is_not_kept() {
         let (mut purse, now) = (Purse::default(), Instant::now());
-        purse.put(true, &lease(3, None), now);
+        purse.put(true, &lease(3, None), TODAY, now);
         assert_eq!(purse.take(true, now), Take::Taken);
-        assert_eq!(purse.unused(Some(now)), 0);
+        assert_eq!(purse.unused(Some(now)), []);
         let later = purse.unused_at().unwrap();
         assert_eq!(purse.take(true, later), Take::Empty);
-        assert_eq!(purse.unused(Some(later)), 2);
+        assert_eq!(purse.unused(Some(later)), [(TODAY, 2)]);
         assert_eq!(purse.unused_at(), None);
-        purse.put(true, &lease(3, None), now);
-        assert_eq!(purse.unused(None), 3);
+        purse.put(true, &lease(3, None), TODAY, now);
+        assert_eq!(purse.unused(None), [(TODAY, 3)]);
+    }
+
+    #[test]
+    fn what_was_leased_before_midnight_goes_back_to_that_day() {
+        let (mut purse, now) = (Purse::default(), Instant::now());
+        let tomorrow = TODAY.plus(Duration::from_hours(24));
+        purse.put(true, &lease(5, None), TODAY, now);
+        purse.put(true, &lease(3, None), tomorrow, now);
+        purse.put(true, &lease(1, None), tomorrow, now);
+        assert_eq!(purse.take(true, now), Take::Taken);
+        assert_eq!(purse.unused(Some(now)), [(TODAY, 5)]);
+        assert_eq!(purse.unused(None), [(tomorrow, 3)]);
+        purse.put(false, &lease(2, None), TODAY, now);
+        assert_eq!(purse.unused(None), [(TODAY, 2)]);
     }
 
     #[test]
     fn nobody_waits_for_a_budget_that_is_far_away() {
         let (mut purse, now) = (Purse::default(), Instant::now());
-        purse.put(true, &lease(0, Some(Duration::from_mins(1))), now);
+        purse.put(true, &lease(0, Some(Duration::from_mins(1))), TODAY, now);
         assert_eq!(purse.take(true, now), Take::Closed);
         assert_eq!(purse.take(false, now), Take::Empty);
         assert_eq!(purse.take(true, now + Duration::from_secs(56)), Take::Empty);

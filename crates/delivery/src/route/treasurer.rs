@@ -85,10 +85,10 @@ impl Route {
         if !self.limits.by_day() {
             return Ok(());
         }
-        let today = self.clock.now();
-        if unused > 0 {
-            self.grants.give_back(unused, today).await?;
+        for (leased_at, mails) in unused {
+            self.grants.give_back(mails, leased_at).await?;
         }
+        let today = self.clock.now();
         let answers = std::mem::take(&mut self.state().answers);
         if answers != Answers::default() {
             self.grants.report(answers, today).await?;
@@ -149,14 +149,15 @@ impl Route {
                 }),
             }
         };
-        let mut lease = self.grants.lease(&ask, self.clock.now()).await?;
+        let today = self.clock.now();
+        let mut lease = self.grants.lease(&ask, today).await?;
         self.hold_for(lease.held);
         if lease.mails > 0 {
             lease.again = None;
         } else {
             lease.again = lease.again.map(|again| again.max(BREATH));
         }
-        self.state().purse.put(bulk, &lease, Instant::now());
+        self.state().purse.put(bulk, &lease, today, Instant::now());
         self.changed.notify_waiters();
         Ok(())
     }
