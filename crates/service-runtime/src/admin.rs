@@ -48,6 +48,13 @@ impl Checks {
     pub fn set(&self, checks: Vec<Check>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = checks;
     }
+
+    /// Whether all of them hold now.
+    #[must_use]
+    pub fn hold(&self) -> bool {
+        let checks = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        checks.iter().all(|check| (check.probe)().is_ok())
+    }
 }
 
 impl From<Vec<Check>> for Checks {

@@ -125,6 +125,18 @@ pub(crate) struct DeliverOptions {
     #[command(flatten)]
     pub(crate) limits: LimitOptions,
 
+    /// How long a stop waits for what is on the wire, at most. A relay may take ten minutes over its
+    /// last reply; what is cut short is in doubt. The supervisor must be more patient: TimeoutStopSec of
+    /// systemd, terminationGracePeriodSeconds of Kubernetes
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "LETTERBOX_GRACE",
+        default_value_t = 120,
+        value_parser = clap::value_parser!(u16).range(1..=660)
+    )]
+    pub(crate) grace: u16,
+
     #[command(flatten)]
     pub(crate) database: DatabaseOptions,
     #[command(flatten)]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use delivery::RouteLimits;
@@ -28,8 +28,8 @@ const ADMIN: SocketAddr = process::loopback(9103);
 /// Registrar, marks, planner, sweeper, heartbeat, look-out, outbox and mails have one each, besides
 /// those of the connections that send.
 const CONNECTIONS: u32 = 12;
-/// For the last batch, and above all for replies after the dot: cut short, they leave doubts.
-const GRACE: Duration = Duration::from_mins(2);
+/// How often it is looked whether the worker is ready.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Checked settings, keys included.
 struct DeliverSettings {
@@ -43,6 +43,7 @@ struct DeliverSettings {
     connections: u16,
     limits: RouteLimits,
     return_path_domain: Option<String>,
+    grace: Duration,
     database: ConnectSettings,
     broker: Option<BrokerSettings>,
 }
@@ -87,6 +88,7 @@ impl DeliverSettings {
             outlet,
             connections,
             limits: limits::of(&options.limits),
+            grace: Duration::from_secs(options.grace.into()),
             return_path_domain: return_path::check(&options.relay)?,
         })
     }
@@ -94,13 +96,15 @@ impl DeliverSettings {
 
 /// Runs until a signal.
 pub(crate) fn run(options: DeliverOptions) -> anyhow::Result<()> {
+    let begin = Instant::now();
     starting::log(&options.log.log)?;
     let settings = DeliverSettings::check(options)?;
     let admin = process::listen(settings.admin_listen, "--admin-listen")?;
     let data = process::own_folder(&settings.data)?;
     let stop = Stop {
         notice: Duration::ZERO,
-        grace: GRACE,
+        // for the last batch, and above all for replies after the dot: cut short, they leave doubts
+        grace: settings.grace,
     };
     Process::run("deliver", stop, async |process| {
         process.follow_keys(settings.watch);
@@ -141,6 +145,19 @@ pub(crate) fn run(options: DeliverOptions) -> anyhow::Result<()> {
             &process.shutdown,
         );
         checks.set(started.map_err(explained)?);
+        let token = process.shutdown.token().clone();
+        process.shutdown.spawn("ready", async move {
+            let ready = async {
+                while !checks.hold() {
+                    tokio::time::sleep(LOOK).await;
+                }
+                tracing::info!("ready after {} ms", begin.elapsed().as_millis());
+            };
+            tokio::select! {
+                () = ready => {}
+                () = token.cancelled() => {}
+            }
+        });
         Ok(())
     })
 }
