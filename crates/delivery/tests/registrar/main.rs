@@ -4,6 +4,7 @@
 mod any_order;
 mod deletion;
 mod erasure;
+mod everything;
 mod exactly_once;
 mod from_queue;
 mod post_office;

@@ -9,7 +9,7 @@ use delivery::Keys;
 use delivery::registrar::Registrar;
 use domain::{
     Body, BodyId, BoxId, Channel, Choice, Confirm, CountingEntropy, EmailAddress, Erasure, EventId,
-    IssueNumber, KeyId, KeyState, Language, LawfulBasis, LedgerEntry, ManualClock, Method,
+    IssueNumber, KeyId, KeyState, Language, LawfulBasis, LedgerEntry, LookUp, ManualClock, Method,
     Newsletter, NotMe, NoticeHash, Request, SignUp, Slug, SpoolId, SubscriptionId, Timestamp,
     TokenKey, Undo, Unsubscribe, Words,
 };
@@ -214,6 +214,46 @@ impl World {
                 token: TOKEN,
             }),
         )
+    }
+
+    /// Leaves everything by the link of this subscription.
+    pub(crate) fn leave_all(&mut self, subscription_id: SubscriptionId, at: Timestamp) -> Accepted {
+        self.accepted(
+            at,
+            Request::UnsubscribeAll(Unsubscribe {
+                subscription_id,
+                issue: IssueNumber(4),
+                method: Method::PageButton,
+                token: TOKEN,
+            }),
+        )
+    }
+
+    pub(crate) fn never_email(&mut self, sign_up: EventId, at: Timestamp) -> Accepted {
+        let box_id = sign_up.into();
+        self.accepted(
+            at,
+            Request::NeverEmail(NotMe {
+                box_id,
+                token: TOKEN,
+            }),
+        )
+    }
+
+    /// A question how to stop mail to this address.
+    pub(crate) fn look_up(&mut self, address: &str, at: Timestamp) -> Accepted {
+        let event_id = self.event_id();
+        let address = EmailAddress::parse(address).unwrap();
+        let sealed = self
+            .sealer
+            .seal(&address, Purpose::LookUp, event_id.into())
+            .unwrap();
+        let language = Language::Cy;
+        Accepted {
+            event_id,
+            at,
+            request: Request::LookUp(LookUp { sealed, language }),
+        }
     }
 
     pub(crate) fn undo(&mut self, unsubscribe: EventId, at: Timestamp) -> Accepted {
