@@ -20,11 +20,26 @@ pub(crate) struct Bounces {
 impl Bounces {
     /// Judges all that came back since the last time. Returns how many subscriptions end by it.
     pub(crate) async fn judge(&self, shutdown: &Shutdown) -> Result<u64, StoreError> {
+        let issues = self.table.issues().await?;
+        left_alone(issues.left_alone.len());
+        for issue in &issues.left_alone {
+            tracing::warn!(
+                issue = issue.0,
+                "so much of it came back that the relay may be at fault: nobody is unsubscribed for it, \
+                 unless it is held and an operator resumes it"
+            );
+        }
+        if issues.to_judge.is_empty() {
+            return Ok(0);
+        }
         let request = |end: &BouncedOut, seq: u64| self.request(end, seq);
         let mut number = 0;
         loop {
             let now = self.clock.now();
-            let (ended, is_full) = self.table.judge(self.worker, now, &request).await?;
+            let (ended, is_full) = self
+                .table
+                .judge(self.worker, &issues.to_judge, now, &request)
+                .await?;
             for end in &ended {
                 count(end.rule, 1);
                 tracing::info!(
@@ -64,8 +79,24 @@ impl Bounces {
     }
 }
 
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and this number is small"
+)]
+fn left_alone(issues: usize) {
+    metrics::gauge!("letterbox_bounced_issues_left_alone").set(issues as f64);
+}
+
 /// Every rule has a value from the start, so that an increase can be seen.
 pub(crate) fn describe() {
+    metrics::describe_counter!(
+        "letterbox_bounce_stops_total",
+        "Subscriptions that ended because mail to them is in vain, by rule."
+    );
+    metrics::describe_gauge!(
+        "letterbox_bounced_issues_left_alone",
+        "Issues of which so much came back that nobody is unsubscribed for it."
+    );
     for rule in BounceRule::ALL {
         count(rule, 0);
     }

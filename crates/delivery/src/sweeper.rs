@@ -17,6 +17,8 @@ use crate::sender::{Sender, sending_domain};
 const EVERY: Duration = Duration::from_secs(1);
 const WATCH_WORKERS: Duration = Duration::from_secs(10);
 const RECONCILE: Duration = Duration::from_mins(1);
+/// So far may our clock be from the server's: the barrier allows less.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
 /// A worker whose counter stood still for this long, as seen by our own clock, is dead.
 const DEAD: Duration = Duration::from_mins(1);
 
@@ -36,6 +38,7 @@ pub(crate) struct Watch {
     reconciled_at: Option<Instant>,
     pulses: HashMap<WorkerId, (u64, Instant)>,
     strays: HashSet<OwnedChunk>,
+    clock_is_wrong: bool,
 }
 
 impl Sweeper {
@@ -52,15 +55,69 @@ impl Sweeper {
         }
     }
 
-    /// One round.
+    /// One round. A step that fails keeps none of the others from being done.
     pub(crate) async fn sweep(
         &self,
         watch: &mut Watch,
         shutdown: &Shutdown,
     ) -> Result<(), StoreError> {
+        if !self.clock_is_right(watch).await? {
+            return Ok(());
+        }
+        let now = self.sender.clock.now();
+        let mut steps = vec![
+            self.follow_operators(now, shutdown).await,
+            self.end_what_is_over(now).await,
+        ];
+        if watch
+            .looked_at
+            .is_none_or(|at| at.elapsed() >= WATCH_WORKERS)
+        {
+            steps.push(self.bounces.judge(shutdown).await.map(|_| ()));
+            steps.push(self.hand_back_strays(watch).await);
+            steps.push(self.bury_the_dead(watch).await);
+            steps.push(self.count_and_forget(now, shutdown).await);
+            watch.looked_at = Some(Instant::now());
+        }
+        if watch
+            .reconciled_at
+            .is_none_or(|at| at.elapsed() >= RECONCILE)
+        {
+            steps.push(self.reconcile(now).await);
+            watch.reconciled_at = Some(Instant::now());
+        }
+        steps.into_iter().collect()
+    }
+
+    /// Whether our clock shows what the server's does, so that no deadline passes by a wrong one: with
+    /// any other, whoever waits would be ended for good (`reliability.md` 1.7).
+    async fn clock_is_right(&self, watch: &mut Watch) -> Result<bool, StoreError> {
+        let clock = &self.sender.clock;
+        if !clock.shows_the_time_of_day() {
+            return Ok(true);
+        }
+        let server = self.workers.server_time().await?;
+        let ours = clock.now();
+        let off = ours.since(server).max(server.since(ours));
+        metrics::gauge!("letterbox_clock_off_seconds").set(off.as_secs_f64());
+        let is_right = off <= CLOCKS_DIFFER;
+        if is_right == watch.clock_is_wrong {
+            watch.clock_is_wrong = !is_right;
+            if is_right {
+                tracing::info!("the clock is right again");
+            } else {
+                tracing::error!(
+                    seconds = off.as_secs(),
+                    "this machine's clock is not the database's: nothing ends by it until it is set right"
+                );
+            }
+        }
+        Ok(is_right)
+    }
+
+    /// Finishes issues, ends what is too late, and decides on doubts that are old enough.
+    async fn end_what_is_over(&self, now: Timestamp) -> Result<(), StoreError> {
         let sender = &self.sender;
-        let now = sender.clock.now();
-        self.follow_operators(now, shutdown).await?;
         let finished = self.fan_out.finish(now).await?;
         if finished > 0 {
             tracing::info!(issues = finished, "finished");
@@ -68,32 +125,30 @@ impl Sweeper {
         let late = sender.deliveries.expire(now).await?;
         expired(MailKind::Issue, late);
         expired(MailKind::Confirmation, sender.mails.expire(now).await?);
-        self.bounces.judge(shutdown).await?;
         resolved(sender.deliveries.resolve_in_doubt(now).await?);
         resolved(sender.mails.resolve_in_doubt(now).await?);
         in_doubt(MailKind::Issue, sender.deliveries.in_doubt().await?);
         in_doubt(MailKind::Confirmation, sender.mails.in_doubt().await?);
-        if watch
-            .looked_at
-            .is_none_or(|at| at.elapsed() >= WATCH_WORKERS)
-        {
-            self.hand_back_strays(watch).await?;
-            self.bury_the_dead(watch).await?;
-            self.upkeep.forget_settled().await?;
-            set_aside(self.upkeep.set_aside().await?);
-            self.forget_old(now, shutdown).await?;
-            watch.looked_at = Some(Instant::now());
-        }
-        if watch
-            .reconciled_at
-            .is_none_or(|at| at.elapsed() >= RECONCILE)
-        {
-            let hints = self.upkeep.reconcile(now).await?;
-            if hints > 0 {
-                tracing::info!(hints, "hints that were lost are given again");
-            }
-            self.bounces.forget(now).await?;
-            watch.reconciled_at = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Says what was set aside, and deletes what nobody asks for any more.
+    async fn count_and_forget(
+        &self,
+        now: Timestamp,
+        shutdown: &Shutdown,
+    ) -> Result<(), StoreError> {
+        self.upkeep.forget_settled().await?;
+        set_aside(self.upkeep.set_aside().await?);
+        self.bounces.forget(now).await?;
+        self.forget_old(now, shutdown).await
+    }
+
+    /// Gives hints again that were lost.
+    async fn reconcile(&self, now: Timestamp) -> Result<(), StoreError> {
+        let hints = self.upkeep.reconcile(now).await?;
+        if hints > 0 {
+            tracing::info!(hints, "hints that were lost are given again");
         }
         Ok(())
     }

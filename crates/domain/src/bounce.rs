@@ -1,8 +1,9 @@
 //! When mail to a subscription is in vain (`privacy.md` EML-44): what a relay's last word on a mail says
 //! of the mailbox, and how much of it ends the subscription.
 //!
-//! Left out on purpose: what a relay refuses by policy (5.7.x) says nothing of a person, and neither
-//! does what it says of itself (5.3.x), of the conversation (5.5.x) or of the text (5.6.x).
+//! Left out on purpose: what a relay refuses by policy (5.7.x, or a 554 that does not name the mailbox)
+//! says nothing of a person, and neither does what it says of itself (5.3.x), of the conversation (5.5.x) or
+//! of the text (5.6.x). A relay that says the same to everybody is believed in nothing.
 
 use std::time::Duration;
 
@@ -14,8 +15,21 @@ pub const REFUSED_WITHIN: Duration = Duration::from_hours(14 * 24);
 const REFUSED: u64 = 3;
 /// So many issues in a row that were refused for now until their end do.
 const EXHAUSTED: u64 = 5;
+/// A relay may refuse so many of an issue for good before somebody has to look.
+const COINCIDENCE: u64 = 10;
+/// Above one in so many it is the relay, and not the mailboxes.
+const ONE_IN: u64 = 5;
+/// "Transaction failed": often about the sender.
+const FAILED: u16 = 554;
 /// "The domain does not accept mail" (RFC 7504).
 const NO_MAIL: u16 = 556;
+
+/// Whether so much of an issue was refused for good, of what was tried of it, that the relay's word is
+/// not taken for any of it: more than one in five, or, of a few, more than half.
+#[must_use]
+pub const fn is_burst(refused: u64, tried: u64) -> bool {
+    (refused >= COINCIDENCE && refused * ONE_IN > tried) || (refused > 1 && refused * 2 > tried)
+}
 
 /// What a mail that came back says of its mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +62,7 @@ impl BounceKind {
             | (DeliveryState::Bounced, 500..=599, Some([5, 1, 1..=3 | 10] | [5, 2, 1])) => {
                 Some(Self::NoSuchMailbox)
             }
+            (DeliveryState::Bounced, FAILED, None | Some([_, 0, _])) => None,
             (DeliveryState::Bounced, 500..=599, None | Some([_, 0 | 1 | 2 | 4, _])) => {
                 Some(Self::Refused)
             }
@@ -133,6 +148,9 @@ mod tests {
             (Bounced, 550, Some([5, 4, 1]), Some(Refused)),
             (Bounced, 550, Some([5, 7, 1]), None),
             (Bounced, 554, Some([5, 7, 26]), None),
+            (Bounced, 554, None, None),
+            (Bounced, 554, Some([5, 0, 0]), None),
+            (Bounced, 554, Some([5, 1, 1]), Some(NoSuchMailbox)),
             (Bounced, 552, Some([5, 3, 4]), None),
             (Bounced, 503, Some([5, 5, 1]), None),
             (Bounced, 554, Some([5, 6, 0]), None),
@@ -167,6 +185,22 @@ mod tests {
         assert_eq!(
             rule(BounceKind::Exhausted, 0, 5),
             Some(BounceRule::ExhaustedFiveTimes)
+        );
+    }
+
+    #[test]
+    fn a_relay_that_refuses_everybody_is_not_believed() {
+        let bursts = [(2, 2), (9, 10), (10, 49), (200, 200), (201, 1_000)];
+        let none = [(0, 0), (1, 1), (1, 9), (5, 10), (10, 50), (200, 1_000)];
+        assert!(
+            bursts
+                .iter()
+                .all(|(refused, tried)| is_burst(*refused, *tried))
+        );
+        assert!(
+            !none
+                .iter()
+                .any(|(refused, tried)| is_burst(*refused, *tried))
         );
     }
 

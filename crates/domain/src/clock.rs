@@ -86,6 +86,12 @@ impl Timestamp {
 pub trait Clock: Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
+
+    /// Whether it should show the time of day, so that one that shows another is wrong. Not where a test
+    /// moves it.
+    fn shows_the_time_of_day(&self) -> bool {
+        true
+    }
 }
 
 /// Gives random bytes that nobody can guess.
@@ -127,6 +133,10 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
+    }
+
+    fn shows_the_time_of_day(&self) -> bool {
+        false
     }
 }
 

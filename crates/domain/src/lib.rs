@@ -43,7 +43,7 @@ mod warm_up;
 pub use address_compare::{
     comparison_form, comparison_form_of_text, mailbox_form, mailbox_form_of,
 };
-pub use bounce::{BounceKind, BounceRule, REFUSED_WITHIN};
+pub use bounce::{BounceKind, BounceRule, REFUSED_WITHIN, is_burst};
 pub use catalogue::{
     Body, CONFIRMATION_DAYS, Catalogue, LawfulBasis, Newsletter, Notice, NoticeHash,
     NoticeStanding, SUPERSEDED_NOTICE_DAYS,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::{
     BounceKind, BounceRule, EventId, IssueNumber, REFUSED_WITHIN, SubscriptionId, Timestamp,
-    WorkerId,
+    WorkerId, is_burst,
 };
 use sqlx::PgConnection;
 
@@ -15,6 +15,8 @@ use crate::{Database, DeliveryAttempt, StoreError, columns};
 const TABLE: &str = "bounce";
 /// Judged in one transaction.
 const STEP: i64 = 500;
+/// Of so many that were tried a share says something.
+const ENOUGH: u64 = 50;
 /// Five issues of a newsletter that comes four times a year.
 const KEPT: Duration = Duration::from_hours(24 * 500);
 
@@ -29,6 +31,15 @@ pub struct BouncedOut {
     pub rule: BounceRule,
     /// When it came back.
     pub at: Timestamp,
+}
+
+/// Issues of which something came back.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BouncedIssues {
+    /// Those whose bounces may be judged.
+    pub to_judge: Vec<IssueNumber>,
+    /// Those whose bounces are left alone: it looks as if the relay were at fault.
+    pub left_alone: Vec<IssueNumber>,
 }
 
 /// The request that ends it.
@@ -57,7 +68,45 @@ impl Database {
 }
 
 impl BounceTable {
-    /// Judges what came back since the last time, at most 500 at once, and puts a request into the inbox
+    /// The issues of which something came back that is not judged yet: those of which it may be, and those
+    /// of which too much came back, or which are held. How much that is, is known once 50 were tried or the
+    /// issue is over.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn issues(&self) -> Result<BouncedIssues, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT i.id, i.state = 7 AS \"held!\", i.bounces_count,
+                    i.finished_at IS NOT NULL AS \"over!\",
+                    (SELECT count(*) FROM bounce b
+                     WHERE b.issue_id = i.id AND b.kind IN (0, 1)) AS \"refused!\",
+                    (SELECT coalesce(sum(c.n), 0) FROM chunk c
+                     WHERE c.issue_id = i.id AND c.epoch > 0 AND c.state <> 1)
+                    + i.past_accepted AS \"tried!\"
+             FROM issue i
+             WHERE EXISTS (SELECT FROM bounce b WHERE b.issue_id = i.id AND NOT b.judged)
+             ORDER BY i.id"
+        )
+        .fetch_all(&self.database.pool)
+        .await?;
+        let mut issues = BouncedIssues::default();
+        for row in rows {
+            let number = IssueNumber(columns::number(row.id, "issue")?);
+            let (refused, tried) = (
+                columns::number(row.refused, TABLE)?,
+                columns::number(row.tried, "chunk")?,
+            );
+            let is_known = row.over || tried >= ENOUGH;
+            if row.held || (!row.bounces_count && is_known && is_burst(refused, tried)) {
+                issues.left_alone.push(number);
+            } else if row.bounces_count || is_known {
+                issues.to_judge.push(number);
+            }
+        }
+        Ok(issues)
+    }
+
+    /// Judges what came back of these issues since the last time, at most 500 at once, and puts a request into the inbox
     /// for each subscription that ends by it; `request` writes it for this seq. All in one transaction:
     /// each bounce is judged once. Returns who ended; and whether there may be more to judge.
     ///
@@ -67,9 +116,11 @@ impl BounceTable {
     pub async fn judge(
         &self,
         worker: WorkerId,
+        issues: &[IssueNumber],
         now: Timestamp,
         request: &(dyn Fn(&BouncedOut, u64) -> BounceRequest + Sync),
     ) -> Result<(Vec<BouncedOut>, bool), StoreError> {
+        let issues: Vec<i64> = issues.iter().map(|issue| i64::from(issue.0)).collect();
         let mut tx = self.database.begin().await?;
         // What came back before the sign-up that counts now says nothing of it. An issue that arrived
         // ends a row of those that did not.
@@ -90,9 +141,11 @@ impl BounceTable {
                                 AND d.state = 2)
                     ) ELSE 0 END AS \"exhausted!\"
              FROM bounce b LEFT JOIN subscription s ON s.id = b.subscription
-             WHERE NOT b.judged ORDER BY b.id LIMIT $1 FOR UPDATE OF b SKIP LOCKED",
+             WHERE NOT b.judged AND b.issue_id = ANY($3)
+             ORDER BY b.issue_id, b.id LIMIT $1 FOR UPDATE OF b SKIP LOCKED",
             STEP,
             columns::moment(now.minus(REFUSED_WITHIN)),
+            &issues,
         )
         .fetch_all(&mut *tx)
         .await?;

@@ -5,6 +5,7 @@ use domain::{BounceKind, DeliveryState, IssueNumber, Timestamp, WorkerId};
 
 use crate::bounces;
 use crate::chunks::OwnedChunk;
+use crate::issue_upkeep::recount;
 use crate::sealed_person::{PersonColumns, SealedPerson};
 use crate::{Database, StoreError, columns};
 
@@ -184,8 +185,8 @@ impl DeliveryStore {
     }
 
     /// Writes down results (T6), one transaction for all. A result counts only for the attempt that
-    /// it names; of one that is in doubt already only "accepted" and "bounced" are taken, as late
-    /// evidence. Returns how many were taken.
+    /// it names, also where that is in doubt already: a worker that others took for dead comes back with
+    /// its evidence. "Accepted" is taken where it was only assumed, too. Returns how many were taken.
     ///
     /// # Errors
     /// As [`StoreError`] says; doing it again is harmless.
@@ -246,7 +247,8 @@ impl DeliveryStore {
                       AS r(subscriber, epoch, attempt, state, code, enhanced, not_before, counts)
                  WHERE d.issue_id = $1 AND d.subscriber_id = r.subscriber AND d.epoch = r.epoch
                    AND d.attempt = r.attempt AND d.worker = $10
-                   AND (d.state = 1 OR (d.state = 6 AND r.state IN (2, 4)))
+                   AND (d.state = 1 OR (d.state = 6 AND r.state <> 6)
+                        OR (d.state = 9 AND r.state = 2))
                  RETURNING d.chunk_no
              ), chunks AS (SELECT DISTINCT chunk_no FROM taken)
              SELECT (SELECT count(*) FROM taken) AS \"number!\",
@@ -269,23 +271,15 @@ impl DeliveryStore {
         .fetch_one(&mut *tx)
         .await?;
         if has_doubt || taken.had_doubt {
-            sqlx::query!(
-                "UPDATE chunk c SET in_doubt = (
-                     SELECT count(*) FROM delivery d
-                     WHERE d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no AND d.state = 6)
-                 WHERE c.issue_id = $1 AND c.chunk_no = ANY($2)",
-                i64::from(issue.0),
-                &taken.chunks,
-            )
-            .execute(&mut *tx)
-            .await?;
+            let issues = vec![i64::from(issue.0); taken.chunks.len()];
+            recount(&mut tx, &issues, &taken.chunks).await?;
         }
         bounces::note(&mut tx, issue, &bounced, now).await?;
         tx.commit().await?;
         columns::number(taken.number, DELIVERY)
     }
 
-    /// Gives back attempts that provably sent nothing: queued again, and not counted. Their numbers are
+    /// Gives back attempts that provably sent nothing, in doubt or not: queued again, and not counted. Their numbers are
     /// not used again, so that doing it twice takes back no later attempt.
     ///
     /// # Errors
@@ -297,12 +291,21 @@ impl DeliveryStore {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let keys = Keys::of(attempts.iter());
+        let mut tx = self.database.begin().await?;
         let released = sqlx::query!(
-            "UPDATE delivery d SET state = 0, uncounted = d.uncounted + 1, updated_at = $6
-             FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::smallint[])
-                  AS r(issue, subscriber, epoch, attempt)
-             WHERE d.issue_id = r.issue AND d.subscriber_id = r.subscriber AND d.epoch = r.epoch
-               AND d.attempt = r.attempt AND d.worker = $5 AND d.state = 1",
+            "WITH before AS (
+                 SELECT d.issue_id, d.subscriber_id, d.state
+                 FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::smallint[])
+                      AS r(issue, subscriber, epoch, attempt)
+                 JOIN delivery d ON d.issue_id = r.issue AND d.subscriber_id = r.subscriber
+                                AND d.epoch = r.epoch AND d.attempt = r.attempt AND d.worker = $5
+                                AND d.state IN (1, 6)
+                 FOR UPDATE OF d
+             )
+             UPDATE delivery d SET state = 0, uncounted = d.uncounted + 1, updated_at = $6
+             FROM before b
+             WHERE d.issue_id = b.issue_id AND d.subscriber_id = b.subscriber_id
+             RETURNING d.issue_id, d.chunk_no, b.state = 6 AS \"in_doubt!\"",
             &keys.issues,
             &keys.subscribers,
             &keys.epochs,
@@ -310,9 +313,19 @@ impl DeliveryStore {
             worker.as_bytes(),
             columns::moment(now),
         )
-        .execute(&self.database.pool)
+        .fetch_all(&mut *tx)
         .await?;
-        Ok(released.rows_affected())
+        let number = u64::try_from(released.len()).unwrap_or(u64::MAX);
+        let (issues, chunks): (Vec<i64>, Vec<i32>) = released
+            .into_iter()
+            .filter(|row| row.in_doubt)
+            .map(|row| (row.issue_id, row.chunk_no))
+            .unzip();
+        if !issues.is_empty() {
+            recount(&mut tx, &issues, &chunks).await?;
+        }
+        tx.commit().await?;
+        Ok(number)
     }
 }
 

@@ -51,13 +51,15 @@ impl IssueDesk {
         self.done(issue, changed.is_some()).await
     }
 
-    /// Goes on with an issue that is paused or held, from where it stopped.
+    /// Goes on with an issue that is paused or held, from where it stopped. What came back of one that was
+    /// held counts from then on, however much it is.
     ///
     /// # Errors
     /// As [`ChangeError`] says.
     pub async fn resume(&self, issue: IssueNumber) -> Result<(), ChangeError> {
         let changed = sqlx::query_scalar!(
             "UPDATE issue SET held_reason = NULL, hints_wanted = true,
+                    bounces_count = bounces_count OR state = 7,
                     state = CASE WHEN fanned_out_at IS NOT NULL THEN 3
                                  WHEN upper_id IS NOT NULL THEN 2 ELSE 1 END
              WHERE id = $1 AND state IN (4, 7) RETURNING state",

@@ -319,7 +319,7 @@ impl IssueUpkeep {
 }
 
 /// Counts the doubts of chunks again. A chunk that waited for their end is ready: whoever takes it
-/// finds what is left.
+/// finds what is left. An issue that was finished over them is taken up again, while there is time.
 pub(crate) async fn recount(
     tx: &mut PgConnection,
     issues: &[i64],
@@ -327,10 +327,13 @@ pub(crate) async fn recount(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE chunk c SET in_doubt = rest.in_doubt,
-             state = CASE WHEN c.state IN (2, 3) AND rest.queued THEN 0 ELSE c.state END,
-             next_due = CASE WHEN c.state = 2 AND rest.queued THEN NULL ELSE c.next_due END
+             state = CASE WHEN c.state IN (2, 3) AND rest.queued THEN 0
+                          WHEN c.state = 3 AND rest.due IS NOT NULL THEN 2 ELSE c.state END,
+             next_due = CASE WHEN c.state IN (2, 3) AND rest.queued THEN NULL
+                             WHEN c.state = 3 THEN rest.due ELSE c.next_due END
          FROM (
              SELECT d.issue_id, d.chunk_no, bool_or(d.state = 0) AS queued,
+                    min(d.not_before) FILTER (WHERE d.state = 3) AS due,
                     (count(*) FILTER (WHERE d.state = 6))::integer AS in_doubt
              FROM delivery d
              WHERE (d.issue_id, d.chunk_no) IN (
@@ -340,6 +343,14 @@ pub(crate) async fn recount(
          WHERE c.issue_id = rest.issue_id AND c.chunk_no = rest.chunk_no",
         issues,
         chunks,
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "UPDATE issue i SET state = 3, finished_at = NULL, hints_wanted = true
+         WHERE i.id = ANY($1) AND i.state = 6 AND i.finished_at < i.deadline
+           AND EXISTS (SELECT FROM chunk c WHERE c.issue_id = i.id AND c.state IN (0, 2))",
+        issues,
     )
     .execute(tx)
     .await?;

@@ -79,7 +79,7 @@ mod timeline;
 mod workers;
 
 pub use barrier_acts::{BarrierAct, BarrierActs};
-pub use bounces::{BounceRequest, BounceTable, BouncedOut};
+pub use bounces::{BounceRequest, BounceTable, BouncedIssues, BouncedOut};
 pub use catalogue::CatalogueReader;
 pub use chunks::{ChunkTable, OwnedChunk};
 pub use connect::Database;

@@ -20,7 +20,8 @@ pub struct PastDelivery {
     pub key: DeliveryAttempt,
     /// Whose: a row's number may be another's after a restore, this is not.
     pub subscription: SubscriptionId,
-    /// When: an issue that was approved later is another one with the same number.
+    /// When: an issue that was approved later, by an hour for clocks that differ, is another one with the
+    /// same number.
     pub at: Timestamp,
     /// How it ended; [`DeliveryState::InDoubt`] where only its dot is known.
     pub result: AttemptResult,
@@ -147,7 +148,8 @@ impl Reassertion {
                      $6::smallint[], $7::smallint[], $8::smallint[], $9::text[], $10::timestamptz[],
                      $13::boolean[])
                      AS t(subscriber, subject, at, epoch, attempt, state, code, enhanced, not_before, open)
-                 WHERE EXISTS (SELECT FROM issue i WHERE i.id = $1 AND i.approved_at <= t.at)
+                 WHERE EXISTS (SELECT FROM issue i WHERE i.id = $1
+                                 AND i.approved_at <= t.at + interval '1 hour')
              ), taken AS (
                  UPDATE delivery d
                  SET state = r.state, code = r.code, enhanced = r.enhanced, not_before = r.not_before,
@@ -174,7 +176,8 @@ impl Reassertion {
              SELECT (SELECT count(*) FROM taken WHERE state <> 6) AS \"settled!\",
                     (SELECT count(*) FROM taken WHERE state = 6) AS \"in_doubt!\",
                     (SELECT count(*) FROM r
-                     WHERE EXISTS (SELECT FROM issue i WHERE i.id = $1 AND i.state <= 2 AND i.deadline > $12)
+                     WHERE EXISTS (SELECT FROM issue i WHERE i.id = $1 AND i.deadline > $12
+                                     AND i.fanned_out_at IS NULL AND i.state NOT IN (5, 6))
                        AND NOT EXISTS (SELECT FROM delivery d
                                        WHERE d.issue_id = $1 AND d.subscriber_id = r.subscriber))
                         AS \"awaited!\"",

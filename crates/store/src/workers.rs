@@ -3,7 +3,7 @@
 //! A heartbeat is a counter, not a time: no clock that jumps can condemn a worker
 //! (`reliability.md` 1.7).
 
-use domain::WorkerId;
+use domain::{Timestamp, WorkerId};
 
 use crate::{Database, StoreError, columns};
 
@@ -100,6 +100,17 @@ impl WorkerTable {
             tick.unwrap_or(0),
             "installation",
         )?))
+    }
+
+    /// The server's time of day, which all workers share.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn server_time(&self) -> Result<Timestamp, StoreError> {
+        let now = sqlx::query_scalar!("SELECT clock_timestamp() AS \"now!\"")
+            .fetch_one(&self.database.pool)
+            .await?;
+        Ok(Timestamp::from_date_time(now))
     }
 
     /// Everybody, for the sweeper to watch.

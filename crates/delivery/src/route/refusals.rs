@@ -1,5 +1,6 @@
-//! Whether the relay refuses an issue as such: content, reputation, policy. Then it is held before more
-//! of its readers are lost to it, and nobody is suppressed for it (`reliability.md` 2.4).
+//! Whether the relay refuses an issue as such: content, reputation, policy; or refuses so many, for whatever
+//! reason, that it must have lost its directory. Then it is held before more of its readers are lost to
+//! it, and nobody is suppressed for it (`reliability.md` 2.4).
 
 use std::collections::VecDeque;
 
@@ -11,6 +12,10 @@ const LAST: usize = 1000;
 const ONE_IN: usize = 20;
 /// Fewer refusals than this are a coincidence.
 const FEWEST: usize = 10;
+/// One in so many may be refused for any reason, mailboxes that do not exist too.
+const ONE_OF_ANY_IN: usize = 5;
+/// Of fewer results than this that says nothing.
+const ENOUGH: usize = 50;
 /// Issues that are watched at the same time; the one that began first gives way.
 const ISSUES: usize = 64;
 
@@ -21,19 +26,30 @@ pub(super) struct Refusals(VecDeque<Issue>);
 #[derive(Debug)]
 struct Issue {
     number: IssueNumber,
-    last: VecDeque<bool>,
-    refused: usize,
+    last: VecDeque<Answer>,
+}
+
+/// What a result says of the issue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// Nothing against it.
+    Fine,
+    /// It was refused for this recipient.
+    Refused,
+    /// It was refused as such.
+    Policy,
 }
 
 impl Refusals {
     /// Takes a result. True where the issue must be held; its results are forgotten then, so that it
     /// gets a fair trial when an operator lets it go on.
     pub(super) fn told(&mut self, issue: IssueNumber, outcome: &Outcome) -> bool {
-        let refused = match outcome {
-            Outcome::Accepted | Outcome::Deferred(_) => false,
-            Outcome::Rejected(reply) => is_policy(*reply),
+        let answer = match outcome {
+            Outcome::Accepted | Outcome::Deferred(_) => Answer::Fine,
+            Outcome::Rejected(reply) if is_policy(*reply) => Answer::Policy,
+            Outcome::Rejected(_) => Answer::Refused,
             // whatever its text, the next recipient's mail has the same sender
-            Outcome::NotSent(SENDER_REFUSED) => true,
+            Outcome::NotSent(SENDER_REFUSED) => Answer::Policy,
             Outcome::NotSent(_) | Outcome::InDoubt | Outcome::CannotDeliver(_) => return false,
         };
         let place = self.0.iter().position(|known| known.number == issue);
@@ -44,17 +60,26 @@ impl Refusals {
             self.0.push_back(Issue {
                 number: issue,
                 last: VecDeque::new(),
-                refused: 0,
             });
             self.0.len() - 1
         });
         let known = &mut self.0[place];
-        known.last.push_back(refused);
-        known.refused += usize::from(refused);
+        known.last.push_back(answer);
         if known.last.len() > LAST {
-            known.refused -= usize::from(known.last.pop_front() == Some(true));
+            known.last.pop_front();
         }
-        let held = known.refused >= FEWEST && known.refused * ONE_IN > known.last.len();
+        let results = known.last.len();
+        let number = |wanted: &[Answer]| {
+            let found = known.last.iter().filter(|answer| wanted.contains(answer));
+            found.count()
+        };
+        // counted only where it may matter: most results are fine
+        let held = answer != Answer::Fine && {
+            let policy = number(&[Answer::Policy]);
+            let any = number(&[Answer::Policy, Answer::Refused]);
+            (policy >= FEWEST && policy * ONE_IN > results)
+                || (results >= ENOUGH && any >= FEWEST && any * ONE_OF_ANY_IN > results)
+        };
         if held {
             self.0.remove(place);
         }
@@ -107,17 +132,23 @@ mod tests {
     }
 
     #[test]
-    fn mailboxes_that_do_not_exist_hold_nothing() {
+    fn mailboxes_that_do_not_exist_hold_an_issue_only_where_they_are_many() {
         for about_the_mailbox in [
             refused(550, Some([5, 1, 1])),
             refused(554, Some([5, 1, 1])),
             refused(554, Some([5, 2, 1])),
             refused(550, None),
+        ] {
+            assert_eq!(held_after(5, &about_the_mailbox), None, "20 % and not more");
+            assert_eq!(held_after(4, &about_the_mailbox), Some(52));
+            assert_eq!(held_after(1, &about_the_mailbox), Some(50), "all of them");
+        }
+        for about_the_way in [
             Outcome::InDoubt,
             Outcome::NotSent("mail"),
             Outcome::NotSent("body"),
         ] {
-            assert_eq!(held_after(2, &about_the_mailbox), None);
+            assert_eq!(held_after(1, &about_the_way), None);
         }
     }
 

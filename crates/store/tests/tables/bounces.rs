@@ -28,6 +28,10 @@ fn refused(code: u16, enhanced: Option<[u8; 3]>) -> AttemptResult {
 /// Readers, and a worker that beats.
 async fn town(pool: &PgPool, number: i64) -> Database {
     let database = readers(pool, number).await;
+    // long before the issues, whatever the clock says
+    pool.execute("UPDATE subscription SET box_accepted_at = '2026-01-01'")
+        .await
+        .unwrap();
     let workers = database.workers();
     workers.register(WORKER, &[1; 16], "test").await.unwrap();
     database
@@ -66,7 +70,11 @@ async fn judge(database: &Database, now: Timestamp) -> (Vec<BounceRule>, Vec<u64
         }
     };
     let bounces = database.bounces();
-    let (ended, is_full) = bounces.judge(WORKER, now, &request).await.unwrap();
+    database.fan_out().finish(NOW).await.unwrap();
+    let issues = bounces.issues().await.unwrap();
+    assert_eq!(issues.left_alone, []);
+    let judged = bounces.judge(WORKER, &issues.to_judge, now, &request);
+    let (ended, is_full) = judged.await.unwrap();
     assert!(!is_full);
     let rules = ended.iter().map(|end| end.rule).collect();
     (rules, seqs.into_inner().unwrap())
@@ -74,7 +82,7 @@ async fn judge(database: &Database, now: Timestamp) -> (Vec<BounceRule>, Vec<u64
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_missing_mailbox_is_asked_to_end_once_and_policy_never(pool: PgPool) {
-    let database = town(&pool, 6).await;
+    let database = town(&pool, 12).await;
     let ends = [
         refused(550, Some([5, 1, 1])),
         refused(550, Some([5, 7, 1])),
@@ -142,7 +150,7 @@ async fn three_issues_refused_in_14_days_are_enough_and_two_are_not(pool: PgPool
     let database = town(&pool, 1).await;
     let full = refused(552, Some([5, 2, 2]));
     let mut now = NOW;
-    for (days, rules) in [(0, 0), (13, 0), (13, 0), (1, 1)] {
+    for (days, rules) in [(0, 0), (13, 0), (13, 0), (0, 1)] {
         now = now.plus(DAY * days);
         sent(&database, &[full], now).await;
         let (ended, _) = judge(&database, now).await;
@@ -212,4 +220,53 @@ async fn refusals_are_forgotten_after_14_days(pool: PgPool) {
     let bounces = database.bounces();
     assert_eq!(bounces.forget(NOW.plus(DAY * 13)).await.unwrap(), 0);
     assert_eq!(bounces.forget(NOW.plus(DAY * 15)).await.unwrap(), 3);
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_relay_that_refuses_everybody_ends_no_subscription(pool: PgPool) {
+    let database = town(&pool, 200).await;
+    let gone = refused(550, Some([5, 1, 1]));
+    let issue = sent(&database, &[gone], NOW).await;
+    let bounces = database.bounces();
+    let stands = bounces.issues().await.unwrap();
+    assert_eq!((stands.to_judge.len(), stands.left_alone), (0, vec![issue]));
+    assert_eq!(database.fan_out().finish(NOW).await.unwrap(), 1);
+    let stands = bounces.issues().await.unwrap();
+    assert_eq!((stands.to_judge.len(), stands.left_alone), (0, vec![issue]));
+    assert_eq!(number(&pool, INBOX).await, 0);
+
+    // held, nothing is judged whatever its share; an operator's word counts more than that
+    pool.execute("DELETE FROM bounce WHERE id > 3")
+        .await
+        .unwrap();
+    let hold = store::HoldReason::Refusals;
+    pool.execute("UPDATE issue SET state = 3, finished_at = NULL")
+        .await
+        .unwrap();
+    database.issues().hold(issue, hold).await.unwrap();
+    assert_eq!(bounces.issues().await.unwrap().left_alone, [issue]);
+    database.issues().resume(issue).await.unwrap();
+    assert_eq!(bounces.issues().await.unwrap().to_judge, [issue]);
+    pool.execute("UPDATE issue SET bounces_count = false")
+        .await
+        .unwrap();
+    assert_eq!(
+        bounces.issues().await.unwrap().to_judge,
+        [issue],
+        "3 of 200"
+    );
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn little_is_not_judged_before_the_issue_is_over(pool: PgPool) {
+    let database = town(&pool, 12).await;
+    let gone = refused(550, Some([5, 1, 1]));
+    let issue = sent(&database, &[gone, result(Accepted)], NOW).await;
+    let bounces = database.bounces();
+    assert_eq!(
+        bounces.issues().await.unwrap(),
+        store::BouncedIssues::default()
+    );
+    database.fan_out().finish(NOW).await.unwrap();
+    assert_eq!(bounces.issues().await.unwrap().to_judge, [issue]);
 }

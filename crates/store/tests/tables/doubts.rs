@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::DeliveryState::{Accepted, AssumedSent, InDoubt};
+use domain::DeliveryState::{Accepted, AssumedSent, Deferred, InDoubt};
 use domain::WorkerId;
 use sqlx::{Executor, PgPool};
 use store::{Database, DoubtDecision, InDoubtPolicy, IssueState, NewDoubt};
@@ -304,4 +304,38 @@ async fn a_lost_hint_is_given_again(pool: PgPool) {
     database.issues().resume(issue).await.unwrap();
     assert_eq!(upkeep.reconcile(later).await.unwrap(), 2);
     assert_eq!(number(&pool, IN_DOUBT).await, 0);
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_worker_taken_for_dead_comes_back_with_its_evidence(pool: PgPool) {
+    let database = readers(&pool, 5).await;
+    let issue = issue(&database, InDoubtPolicy::Skip).await;
+    let chunk = take(&database).await;
+    let claimed = claim(&database, &chunk, 200).await;
+    let (deliveries, chunks) = (database.deliveries(), database.chunks());
+    assert_eq!(deliveries.doubt_all_of(&[WORKER], NOW).await.unwrap(), 5);
+    assert_eq!(chunks.close_all_of(WORKER).await.unwrap(), 1);
+    assert_eq!(database.fan_out().finish(NOW).await.unwrap(), 1);
+    // proven: one never dotted, one put off, one accepted; of two nobody knows
+    let stranger = WorkerId::new([9; 16]);
+    let release = async |worker| {
+        let keys = [claimed[0].key];
+        deliveries.release(worker, &keys, NOW).await.unwrap()
+    };
+    assert_eq!(release(stranger).await, 0);
+    assert_eq!(release(WORKER).await, 1);
+    assert_eq!(release(WORKER).await, 0, "once");
+    settle(&database, &claimed[1..3], &[Deferred, Accepted]).await;
+    let stands = progress(&pool, &database, issue).await;
+    assert_eq!(stands.state, IssueState::Sending, "taken up again");
+    assert_eq!((stands.undecided, stands.counts.waiting), (2, 2));
+    let again = take(&database).await;
+    assert_eq!(claim(&database, &again, 200).await.len(), 1);
+
+    let later = NOW.plus(Duration::from_mins(16));
+    let resolved = deliveries.resolve_in_doubt(later).await.unwrap();
+    assert_eq!(resolved.assumed_sent, 2);
+    settle(&database, &claimed[3..4], &[Accepted]).await;
+    let stands = progress(&pool, &database, issue).await;
+    assert_eq!((stands.counts.accepted, stands.counts.uncertain), (2, 1));
 }

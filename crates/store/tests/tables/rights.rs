@@ -217,7 +217,7 @@ async fn what_is_forbidden_is_refused(pool: PgPool) {
             "UPDATE spool SET retired_at = now()",
             "DELETE FROM spool",
             "UPDATE dead_request SET seen_at = now()",
-            "INSERT INTO request_inbox (spool_id) VALUES ('x')",
+            "INSERT INTO request_inbox (not_before) VALUES (now())",
             "DELETE FROM ledger_head",
             "SELECT spool_beat('x', now(), now())",
             "DELETE FROM issue",

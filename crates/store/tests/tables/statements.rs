@@ -24,6 +24,8 @@ const DELIVER: &[&str] = &[
     "mails",
     "fan_out",
     "recovery",
+    "reassertion",
+    "timeline",
     "sweeps",
     "purge",
     "workers",
