@@ -7,6 +7,7 @@
 )]
 
 mod confirm;
+mod leave;
 mod observed;
 mod pages;
 mod refusals;
