@@ -29,6 +29,7 @@
 //! | `broker_blocked` | the broker takes nothing more |
 //! | `broker_half_open` | the line to it swallows every byte |
 //! | `broker_queue_spoilt` | queues deleted, or declared otherwise |
+//! | `ledger_proved` | the ledger verified, proved by receipt, exported; what somebody changes is named |
 //! | `left_while_all_is_down` | a thousand leave, the role is killed, database and broker are down |
 //! | `restored` | a backup is restored: nothing is sent before what came after it is there again |
 //! | `roles_main_job` | sign up, read, leave, come back, over all roles; no address in what they leave |
@@ -58,6 +59,7 @@ mod issue_commands;
 mod issue_refusals;
 mod killed_at_random;
 mod killed_while_sending;
+mod ledger_proved;
 mod left_while_all_is_down;
 mod one_click;
 mod restored;

@@ -19,6 +19,7 @@
 //! | `f44_rolling_restart` | every process is restarted under load |
 //! | `f45_versions_mixed` | workers of two versions, and tables of the next |
 //! | `f46_paused_and_cancelled` | an operator pauses, resumes and cancels |
+//! | `led03_ledger_under_fire` | all leave over three roles while every process is killed (`privacy.md` 4.6) |
 //! | `led07_left_while_paused` | people leave while an issue is paused (`privacy.md` 4.6) |
 
 mod f01_workers_killed;
@@ -37,6 +38,7 @@ mod f44_rolling_restart;
 mod f45_versions_mixed;
 mod f46_paused_and_cancelled;
 
+mod led03_ledger_under_fire;
 mod led07_left_while_paused;
 use std::time::Duration;
 
