@@ -1,7 +1,7 @@
 //! The keys of links change while every role runs: new links are made with the new key, every link to
 //! leave that was ever made goes on working, and of a key that others know nothing else does.
 
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -61,6 +61,8 @@ fn keys_change_on_running_roles_and_no_link_to_leave_breaks() -> Result<()> {
     let folder = |name: &str| keys.join(name).display().to_string();
     let [masters, intake, unsubscribe, deliver] =
         ["masters", "intake", "unsubscribe", "deliver"].map(folder);
+    // Who runs the roles must be able to pass through what is above.
+    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o711))?;
     for role in [&intake, &unsubscribe, &deliver] {
         give_away(Path::new(role))?;
     }
