@@ -28,6 +28,7 @@ mod f11_broker_wiped;
 mod f21_queue_full;
 mod f22_database_crashes;
 mod f23_database_half_open;
+mod f25_database_fails_over;
 mod f31_leaving_meanwhile;
 mod f34_relay_breaks_off;
 mod f35_relay_closes_down;
@@ -37,9 +38,9 @@ mod f43_clocks_that_jump;
 mod f44_rolling_restart;
 mod f45_versions_mixed;
 mod f46_paused_and_cancelled;
-
 mod led03_ledger_under_fire;
 mod led07_left_while_paused;
+
 use std::time::Duration;
 
 use support::{Seed, count};
