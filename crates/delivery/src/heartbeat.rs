@@ -55,7 +55,10 @@ impl Heartbeat {
         }
         let asked = fence.now();
         match self.workers.beat(self.sender.worker, &self.boot_id).await {
-            Ok(Beat::Tick(_)) => fence.beat(asked),
+            Ok(Beat::Tick(tick)) => {
+                self.restoration.beaten(tick);
+                fence.beat(asked);
+            }
             Ok(Beat::Replaced) => {
                 tracing::error!("another process took this worker's place: sending is locked");
                 fence.lock();

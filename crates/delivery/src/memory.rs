@@ -19,6 +19,8 @@ pub(crate) struct Memory {
     /// This worker's own heartbeat. Others may have raised the tick beyond the one seen; nobody else
     /// raises this.
     pub(crate) heartbeat: u64,
+    /// The ledger's last entry.
+    pub(crate) ledger_head: u64,
     /// Erasures up to this entry of the ledger are in the journal.
     pub(crate) erasures_upto: u64,
     /// How far each spool of stops was applied.
@@ -30,6 +32,7 @@ pub(crate) struct Memory {
 pub(crate) enum Forgotten {
     Tick,
     Heartbeat,
+    Ledger,
     Spool(SpoolId),
 }
 
@@ -38,6 +41,7 @@ impl std::fmt::Display for Forgotten {
         match self {
             Self::Tick => f.write_str("its tick is lower than one seen before"),
             Self::Heartbeat => f.write_str("it has fewer of this worker's heartbeats"),
+            Self::Ledger => f.write_str("its ledger is shorter"),
             Self::Spool(id) => write!(f, "it has applied less of spool {id}"),
         }
     }
@@ -52,6 +56,9 @@ impl Memory {
         if present.heartbeat < self.heartbeat {
             return Some(Forgotten::Heartbeat);
         }
+        if present.ledger_head < self.ledger_head.max(self.erasures_upto) {
+            return Some(Forgotten::Ledger);
+        }
         let now: BTreeMap<SpoolId, u64> = marks(present);
         let less = self
             .spools
@@ -64,6 +71,7 @@ impl Memory {
     pub(crate) fn see(&mut self, present: &Present) {
         self.tick = present.tick;
         self.heartbeat = present.heartbeat;
+        self.ledger_head = present.ledger_head;
         self.spools = marks(present);
     }
 
@@ -80,8 +88,8 @@ impl Memory {
 
     fn to_text(&self) -> String {
         let mut text = format!(
-            "tick {}\nheartbeat {}\nerasures {}\n",
-            self.tick, self.heartbeat, self.erasures_upto
+            "tick {}\nheartbeat {}\nledger {}\nerasures {}\n",
+            self.tick, self.heartbeat, self.ledger_head, self.erasures_upto
         );
         for (id, upto) in &self.spools {
             text.push_str(&format!("spool {id} {upto}\n"));
@@ -96,6 +104,7 @@ impl Memory {
             match what {
                 "tick" => memory.tick = rest.parse().ok()?,
                 "heartbeat" => memory.heartbeat = rest.parse().ok()?,
+                "ledger" => memory.ledger_head = rest.parse().ok()?,
                 "erasures" => memory.erasures_upto = rest.parse().ok()?,
                 "spool" => {
                     let (id, upto) = rest.split_once(' ')?;

@@ -169,9 +169,23 @@ impl Restoration {
         Ok(())
     }
 
+    /// This worker's heartbeat was committed, and the tick with it. A backup from before knows neither.
+    pub(crate) fn beaten(&self, tick: u64) {
+        self.keep(|memory| {
+            memory.heartbeat += 1;
+            memory.tick = memory.tick.max(tick);
+        });
+    }
+
     fn see(&self, present: &Present, change: impl FnOnce(&mut Memory)) {
+        self.keep(|memory| {
+            memory.see(present);
+            change(memory);
+        });
+    }
+
+    fn keep(&self, change: impl FnOnce(&mut Memory)) {
         let mut memory = self.memory();
-        memory.see(present);
         change(&mut memory);
         if let Err(error) = self.file.keep(&memory) {
             tracing::error!(%error, "what was seen of the database cannot be written to the worker's folder");
@@ -193,8 +207,7 @@ impl Restoration {
                     return Ok(());
                 }
             }
-            // Kept with the next look: to copy them once more is harmless.
-            self.memory().erasures_upto = *last;
+            self.keep(|memory| memory.erasures_upto = *last);
         }
     }
 

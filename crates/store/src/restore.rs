@@ -42,6 +42,8 @@ pub struct Present {
     pub tick: u64,
     /// The worker's own last heartbeat; 0 where the database does not know it.
     pub heartbeat: u64,
+    /// The seq of the ledger's last entry.
+    pub ledger_head: u64,
     /// The spools of stops, those that are retired too.
     pub spools: Vec<SpoolMark>,
     /// Whether a restore is open, and whether this worker has joined it.
@@ -136,7 +138,7 @@ impl RestoreTable {
     /// Those of the database.
     pub async fn present(&self, worker: WorkerId, now: Timestamp) -> Result<Present, StoreError> {
         let row = sqlx::query!(
-            "SELECT i.tick, w.heartbeat AS \"heartbeat?\", r.id AS \"restore?\",
+            "SELECT i.tick, (SELECT seq FROM ledger_head) AS \"head!\", w.heartbeat AS \"heartbeat?\", r.id AS \"restore?\",
                     j.reasserted AS \"reasserted?\",
                     EXISTS (SELECT FROM barrier_act
                             WHERE until > $2 AND recorded_seq IS NOT NULL) AS \"overridden!\"
@@ -161,6 +163,7 @@ impl RestoreTable {
         Ok(Present {
             tick: columns::number(row.tick, TABLE)?,
             heartbeat: columns::number(row.heartbeat.unwrap_or(0), TABLE)?,
+            ledger_head: columns::number(row.head, TABLE)?,
             spools: spools
                 .into_iter()
                 .map(|row| {
