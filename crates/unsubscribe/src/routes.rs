@@ -116,13 +116,13 @@ impl Role {
             return (page_frame::broken_link_line(), Ended::Invalid);
         };
         match self.take(&request).await {
-            Ok(taken) => {
+            Ok(safe) => {
                 counts::key_used(token.key.state);
                 let done = Done {
                     request: &request,
-                    event_id: taken.event_id,
-                    accepted_at: taken.accepted_at,
-                    undo_token: self.undo_token(&request, taken.event_id),
+                    event_id: safe.event_id,
+                    accepted_at: safe.accepted_at,
+                    undo_token: self.undo_token(&request, safe.event_id),
                 };
                 let response = match presser {
                     Presser::Program => asked.done_line(&done),
