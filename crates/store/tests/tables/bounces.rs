@@ -117,6 +117,7 @@ async fn a_missing_mailbox_is_asked_to_end_once_and_policy_never(pool: PgPool) {
     let results: Vec<_> = claimed.iter().map(|row| (row.key, worse)).collect();
     let flushed = database.deliveries().flush(WORKER, &results, NOW).await;
     assert_eq!(flushed.unwrap(), 4);
+    assert!(database.chunks().close(&chunk).await.unwrap());
     assert_eq!(
         judge(&database, NOW).await,
         (vec![gone, gone], vec![3, 4]),
