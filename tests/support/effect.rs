@@ -43,7 +43,10 @@ impl Effect {
             for line in page.lines().filter_map(|line| line.strip_prefix(&prefix)) {
                 let (end, number) = line.split_once("\"} ").context("a bucket")?;
                 let (end, number) = (end.replace("+Inf", "inf").parse()?, number.parse::<f64>()?);
-                match buckets.iter_mut().find(|(other, _)| other.to_bits() == end.to_bits()) {
+                match buckets
+                    .iter_mut()
+                    .find(|(other, _)| other.to_bits() == end.to_bits())
+                {
                     Some((_, total)) => *total += number,
                     None => buckets.push((end, number)),
                 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use address_open::{AddressKeys, AddressMaster, KeyPair, Opener, SecretKey, generate_key_pair};
 use address_seal::{Purpose, Sealer};
 use domain::{
-    Body, BodyId, BoxId, Channel, Choice, Clock, Confirm, CountingEntropy, EmailAddress, Entropy, Erasure,
-    EventId, IssueNumber, KeyId, KeyState, Language, LawfulBasis, ManualClock, Method, Newsletter,
-    Request, SignUp, Slug, SpoolId, SubscriptionId, Timestamp, TokenKey, Unsubscribe, Words,
+    Body, BodyId, BoxId, Channel, Choice, Clock, Confirm, CountingEntropy, EmailAddress, Entropy,
+    Erasure, EventId, IssueNumber, KeyId, KeyState, Language, LawfulBasis, ManualClock, Method,
+    Newsletter, Request, SignUp, Slug, SpoolId, SubscriptionId, Timestamp, TokenKey, Unsubscribe,
+    Words,
 };
 use link_token::return_path::ReturnPathKeys;
 use link_token::{LinkClass, LinkKeys, LinkMaster};
