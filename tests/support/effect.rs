@@ -42,7 +42,8 @@ impl Effect {
             let prefix = format!("{SECONDS}_bucket{{le=\"");
             for line in page.lines().filter_map(|line| line.strip_prefix(&prefix)) {
                 let (end, number) = line.split_once("\"} ").context("a bucket")?;
-                let (end, number) = (end.replace("+Inf", "inf").parse()?, number.parse::<f64>()?);
+                let end = end.replace("+Inf", "inf").parse::<f64>()?;
+                let number = number.parse::<f64>()?;
                 match buckets
                     .iter_mut()
                     .find(|(other, _)| other.to_bits() == end.to_bits())
