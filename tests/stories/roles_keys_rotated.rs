@@ -41,7 +41,7 @@ fn wait_for_keys(roles: &mut Roles, state: &str, number: f64) -> Result<Duration
     let label = format!("state=\"{state}\"");
     for role in roles.all_mut() {
         wait_until("every role to take the keys", PATIENCE, || {
-            Ok(role.metric("letterbox_link_keys", &label)? == number)
+            Ok((role.metric("letterbox_link_keys", &label)? - number).abs() < 0.5)
         })?;
     }
     Ok(begun.elapsed())
@@ -52,6 +52,7 @@ fn status_of(web: &Web, link: &str) -> Result<u16> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn keys_change_on_running_roles_and_no_link_to_leave_breaks() -> Result<()> {
     let mut roles = Roles::start(RolesPlan {
         unsubscribes: 2,
@@ -163,7 +164,7 @@ fn keys_change_on_running_roles_and_no_link_to_leave_breaks() -> Result<()> {
     std::fs::write(keys.join("unsubscribe/note"), "x")?;
     for process in &roles.unsubscribes {
         wait_until("the folder to be refused", PATIENCE, || {
-            Ok(process.metric("letterbox_key_folder_refused", "")? == 1.0)
+            Ok((process.metric("letterbox_key_folder_refused", "")? - 1.0).abs() < 0.5)
         })?;
         ensure!(
             process.log().contains("cannot be used"),

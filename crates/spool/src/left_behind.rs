@@ -143,12 +143,12 @@ impl LeftBehind {
         });
         let tombstone = Body::tombstone(seq, slot.accepted_at);
         let encoded;
-        let (body, decoded) = match body.map(|body| (body, record::decode_body(body))) {
-            Some((body, Ok(decoded))) => (body, decoded),
-            _ => {
-                encoded = tombstone.encode();
-                (encoded.as_slice(), tombstone)
-            }
+        let read = body.map(|body| (body, record::decode_body(body)));
+        let (body, decoded) = if let Some((body, Ok(decoded))) = read {
+            (body, decoded)
+        } else {
+            encoded = tombstone.encode();
+            (encoded.as_slice(), tombstone)
         };
         Envelope {
             seq,

@@ -54,11 +54,11 @@ impl LedgerReader {
             bad = Some(at(seq, Fault::BeyondTheEnd));
         }
         // The table's key would refuse it; a superuser may have taken the key away.
-        let repeated = self.first_repeated(upto).await?;
-        let repeated = repeated.map(|seq| at(seq, Fault::RecordedTwice));
+        let twice = self.first_repeated(upto).await?;
+        let twice = twice.map(|seq| at(seq, Fault::RecordedTwice));
         Ok(match verifier.end(bad) {
-            Ok(verified) => repeated.map_or(Ok(verified), Err),
-            Err(bad) => Err(first_of(Some(bad), repeated).unwrap_or(bad)),
+            Ok(whole) => twice.map_or(Ok(whole), Err),
+            Err(bad) => Err(first_of(Some(bad), twice).unwrap_or(bad)),
         })
     }
 
@@ -74,7 +74,9 @@ impl LedgerReader {
                 return Ok(());
             };
             last = Some(*end);
-            page.iter().for_each(|signed| book.add(0, signed));
+            for signed in &page {
+                book.add(0, signed);
+            }
         }
     }
 }

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 
 use domain::{BoxId, DeliveryState, IssueNumber, SubscriptionId, Timestamp, WorkerId};
 
+use sqlx::PgConnection;
+
 use crate::deliveries::dotted;
 use crate::issue_upkeep::recount;
 use crate::registrar::BEGIN;
@@ -130,18 +132,7 @@ impl Reassertion {
             .collect();
         let open: Vec<bool> = past.iter().map(|p| p.open).collect();
         let mut tx = self.database.pool.begin_with(BEGIN).await?;
-        // as everybody who counts a chunk does
-        let chunks = sqlx::query_scalar!(
-            "SELECT chunk_no FROM chunk
-             WHERE issue_id = $1 AND chunk_no IN (
-                 SELECT d.chunk_no FROM delivery d
-                 WHERE d.issue_id = $1 AND d.subscriber_id = ANY($2))
-             ORDER BY chunk_no FOR UPDATE",
-            number,
-            &subscribers,
-        )
-        .fetch_all(&mut *tx)
-        .await?;
+        let chunks = hold_chunks(&mut tx, number, &subscribers).await?;
         let said = sqlx::query!(
             "WITH r AS (
                  SELECT t.* FROM unnest($2::bigint[], $3::bytea[], $4::timestamptz[], $5::integer[],
@@ -198,16 +189,7 @@ impl Reassertion {
         .fetch_one(&mut *tx)
         .await?;
         if said.settled + said.in_doubt > 0 {
-            // counted before it had forgotten: counted anew
-            sqlx::query!(
-                "UPDATE chunk SET accepted = NULL, suppressed = NULL, failed = NULL
-                 WHERE issue_id = $1 AND chunk_no = ANY($2) AND accepted IS NOT NULL",
-                number,
-                &chunks,
-            )
-            .execute(&mut *tx)
-            .await?;
-            recount(&mut tx, &vec![number; chunks.len()], &chunks).await?;
+            count_anew(&mut tx, number, &chunks).await?;
         }
         tx.commit().await?;
         Ok(Reasserted {
@@ -287,6 +269,39 @@ impl Reassertion {
         })
         .collect())
     }
+}
+
+/// Locks the chunks of these people, as everybody who counts a chunk does.
+async fn hold_chunks(
+    tx: &mut PgConnection,
+    issue: i64,
+    subscribers: &[i64],
+) -> Result<Vec<i32>, StoreError> {
+    let chunks = sqlx::query_scalar!(
+        "SELECT chunk_no FROM chunk
+             WHERE issue_id = $1 AND chunk_no IN (
+                 SELECT d.chunk_no FROM delivery d
+                 WHERE d.issue_id = $1 AND d.subscriber_id = ANY($2))
+             ORDER BY chunk_no FOR UPDATE",
+        issue,
+        subscribers,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(chunks)
+}
+
+/// A chunk that was counted before the database had forgotten is counted anew.
+async fn count_anew(tx: &mut PgConnection, issue: i64, chunks: &[i32]) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE chunk SET accepted = NULL, suppressed = NULL, failed = NULL
+                 WHERE issue_id = $1 AND chunk_no = ANY($2) AND accepted IS NOT NULL",
+        issue,
+        chunks,
+    )
+    .execute(&mut *tx)
+    .await?;
+    recount(tx, &vec![issue; chunks.len()], chunks).await
 }
 
 /// Which of several attempts at one recipient counts.

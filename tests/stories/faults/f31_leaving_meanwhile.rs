@@ -65,7 +65,10 @@ fn looked_at(field: &Field, effects: usize) -> Result<()> {
     eprintln!("figures: {effect}");
     let said = field.roles.command(&["ledger", "audit"])?.ok()?;
     ensure!(said.contains("was applied: 0."), "{said}");
-    ensure!(effect.seen >= effects as f64, "{effect}");
+    ensure!(
+        effect.seen >= f64::from(u32::try_from(effects)?),
+        "{effect}"
+    );
     Ok(())
 }
 
