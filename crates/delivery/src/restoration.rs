@@ -21,6 +21,9 @@ use crate::memory::{Memory, MemoryFile};
 /// How often it is said what a restore waits for, while that stays the same.
 const REMIND: Duration = Duration::from_mins(1);
 
+/// The version that a worker says it is.
+pub(crate) const BUILD: &str = env!("CARGO_PKG_VERSION");
+
 /// Whether anything may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -41,6 +44,7 @@ pub(crate) type NewestCheckpoint = Arc<dyn Fn() -> Restored + Send + Sync>;
 pub(crate) struct Restoration {
     restores: RestoreTable,
     worker: WorkerId,
+    boot_id: [u8; 16],
     file: MemoryFile,
     memory: Mutex<Memory>,
     journal: Arc<ErasureJournal>,
@@ -74,6 +78,7 @@ impl Restoration {
         Ok(Self {
             restores: database.restores(),
             worker,
+            boot_id: entropy.sixteen(),
             file,
             memory: Mutex::new(memory),
             journal: Arc::new(journal),
@@ -83,6 +88,11 @@ impl Restoration {
             entropy,
             said: Mutex::default(),
         })
+    }
+
+    /// This boot of the worker.
+    pub(crate) const fn boot_id(&self) -> [u8; 16] {
+        self.boot_id
     }
 
     /// Where the registrar writes erasures.
@@ -157,6 +167,8 @@ impl Restoration {
     async fn hand_over(&self, present: &Present) -> Result<(), StoreError> {
         self.seen.set(u64::MAX);
         let remembered = Remembered {
+            boot_id: self.boot_id,
+            build: BUILD,
             spools: self.memory().marks(),
             erasures: self.journal.all(),
             checkpoint: (self.checkpoint)(),

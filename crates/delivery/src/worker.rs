@@ -22,7 +22,7 @@ use crate::ledger_audit::LedgerAudit;
 use crate::lookout::Lookout;
 use crate::relay::Relay;
 use crate::replay::Replay;
-use crate::restoration::Restoration;
+use crate::restoration::{BUILD, Restoration};
 use crate::route::Route;
 use crate::sender::mail_sender::MailSender;
 use crate::sender::{AfterStop, Opens, Sender, bulk};
@@ -43,7 +43,6 @@ pub(crate) struct Worker {
     restoration: Arc<Restoration>,
     timeline: TimelineFile,
     found: Recovered,
-    boot_id: [u8; 16],
     connections: usize,
 }
 
@@ -87,7 +86,6 @@ impl Worker {
             source,
         })?;
         let database = &database.not_before(restoration.seen());
-        let boot_id = entropy.sixteen();
         let route = Route::new(
             settings.limits,
             settings.connections,
@@ -133,7 +131,6 @@ impl Worker {
             timeline,
             checkpoints,
             found,
-            boot_id,
             connections: settings.connections.max(1),
         })
     }
@@ -164,11 +161,9 @@ impl Worker {
     pub(crate) async fn recover(&self) -> Result<(), StoreError> {
         let sender = &self.sender;
         self.database.read_timeline().await?;
-        let build = env!("CARGO_PKG_VERSION");
+        let boot_id = self.restoration.boot_id();
         let workers = self.database.workers();
-        workers
-            .register(sender.worker, &self.boot_id, build)
-            .await?;
+        workers.register(sender.worker, &boot_id, BUILD).await?;
         let replay = Replay {
             worker: sender.worker,
             keys: &sender.keys,
@@ -216,7 +211,7 @@ impl Worker {
             workers: self.database.workers(),
             sender: Arc::clone(&self.sender),
             restoration: Arc::clone(&self.restoration),
-            boot_id: self.boot_id,
+            boot_id: self.restoration.boot_id(),
         }
     }
 

@@ -15,7 +15,7 @@ use domain::{
 };
 
 use crate::registrar::{BEGIN, append_under_lock};
-use crate::{Database, StoreError, columns};
+use crate::{Database, StoreError, columns, workers};
 
 const TABLE: &str = "restore";
 
@@ -82,6 +82,10 @@ pub struct PastErasure {
 /// What a worker remembers of the database that was lost.
 #[derive(Debug, Clone)]
 pub struct Remembered {
+    /// This boot of the worker: the database that came back may know an older one, or none.
+    pub boot_id: [u8; 16],
+    /// Its program's version.
+    pub build: &'static str,
     /// How far each spool of stops was applied.
     pub spools: Vec<SpoolMark>,
     /// All erasures of its journal.
@@ -247,6 +251,7 @@ impl RestoreTable {
         .execute(&mut *tx)
         .await?;
         hand_over_erasures(&mut tx, &remembered.erasures).await?;
+        workers::enter(&mut tx, worker, &remembered.boot_id, remembered.build).await?;
         Ok(tx.commit().await?)
     }
 

@@ -4,6 +4,7 @@
 //! (`reliability.md` 1.7).
 
 use domain::{Timestamp, WorkerId};
+use sqlx::PgConnection;
 
 use crate::{Database, StoreError, columns};
 
@@ -52,18 +53,9 @@ impl WorkerTable {
         boot_id: &[u8; 16],
         build: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query!(
-            "INSERT INTO worker (worker_id, boot_id, heartbeat, role, build)
-             VALUES ($1, $2, 1, 'deliver', $3)
-             ON CONFLICT (worker_id) DO UPDATE
-             SET boot_id = excluded.boot_id, heartbeat = worker.heartbeat + 1, build = excluded.build",
-            worker.as_bytes(),
-            boot_id,
-            build,
-        )
-        .execute(&self.database.pool)
-        .await?;
-        Ok(())
+        let mut tx = self.database.begin().await?;
+        enter(&mut tx, worker, boot_id, build).await?;
+        Ok(tx.commit().await?)
     }
 
     /// One heartbeat of this boot of the worker, and one tick of the installation.
@@ -130,4 +122,25 @@ impl WorkerTable {
             })
             .collect()
     }
+}
+
+/// Enters a worker, or this boot of one.
+pub(crate) async fn enter(
+    tx: &mut PgConnection,
+    worker: WorkerId,
+    boot_id: &[u8; 16],
+    build: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO worker (worker_id, boot_id, heartbeat, role, build)
+             VALUES ($1, $2, 1, 'deliver', $3)
+             ON CONFLICT (worker_id) DO UPDATE
+             SET boot_id = excluded.boot_id, heartbeat = worker.heartbeat + 1, build = excluded.build",
+        worker.as_bytes(),
+        boot_id,
+        build,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }

@@ -134,6 +134,8 @@ async fn erase_again(world: &World, past: PastErasure) {
     let restores = world.database.restores();
     let worker = WorkerId::new([3; 16]);
     let remembered = Remembered {
+        boot_id: [4; 16],
+        build: "test",
         spools: Vec::new(),
         erasures: vec![past],
         checkpoint: Restored {
