@@ -102,12 +102,17 @@ fn a_restored_backup_mails_nobody_who_was_erased_or_left_since() -> Result<()> {
     nothing_waits(&roles)?;
     let leaves = roles.sql(LEAVES)?;
     assert_eq!(leaves.lines().count(), 3, "{leaves}");
-    // One worker dies with the database, so only one journal is left; and so does a web role's machine.
-    wait_until("both journals to have the erasure", DEADLINE, || {
-        let has = |worker: &support::RoleProcess| {
-            fs::read_to_string(worker.data().join("erasures")).is_ok_and(|text| !text.is_empty())
+    // One worker dies with the database, so only one journal is left; and so does a web role's machine. A
+    // worker looks with each heartbeat: it has seen more than the backup has.
+    let seen = format!("ledger {}", roles.sql("SELECT seq FROM ledger_head")?);
+    wait_until("both workers to have seen all of it", DEADLINE, || {
+        let has = |worker: &support::RoleProcess, file: &str, text: &str| {
+            fs::read_to_string(worker.data().join(file)).is_ok_and(|all| all.contains(text))
         };
-        Ok(roles.delivers.iter().all(has))
+        Ok(roles
+            .delivers
+            .iter()
+            .all(|worker| has(worker, "seen", &seen) && has(worker, "erasures", " ")))
     })?;
     for role in roles.all_mut() {
         role.kill()?;
@@ -127,7 +132,7 @@ fn a_restored_backup_mails_nobody_who_was_erased_or_left_since() -> Result<()> {
             && said.contains("letterbox spool retire")
             && !said.contains("erasures are applied"))
     })?;
-    let ready = roles.delivers[1].admin().get("/readyz")?;
+    let ready = roles.delivers[1].admin().get("/readyz?verbose")?;
     assert_eq!(ready.status, 503, "{}", ready.body);
     assert!(ready.body.contains("went back in time"), "{}", ready.body);
     assert!(roles.delivers[1].log().contains(&dead), "the log names it");

@@ -37,7 +37,7 @@ impl Heartbeat {
                 fenced = !fenced;
                 if fenced {
                     metrics::counter!("letterbox_fence_trips_total").increment(1);
-                    tracing::warn!("nothing is sent: /readyz says why");
+                    tracing::warn!("nothing is sent: /readyz?verbose says why");
                 } else {
                     tracing::info!("the heart beats again");
                 }
