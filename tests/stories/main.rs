@@ -12,6 +12,8 @@
 //! | `bad_input` | every field of every endpoint, wrong in every way |
 //! | `addresses` | the corpus of addresses, by form and by JSON |
 //! | `settings_errors` | wrong settings end with one line and exit code 2 |
+//! | `mail_that_comes_back` | a mailbox is gone: its subscription ends, once, by the ledger |
+//! | `relay_limits` | so many mails a second and a day, and for how long an issue is tried |
 //! | `issue_refusals` | issues that are not sent |
 //! | `issue_commands` | issues that are paused, cancelled, tried again, read |
 //! | `second_start` | stop and start again; two at once |
@@ -61,7 +63,9 @@ mod killed_at_random;
 mod killed_while_sending;
 mod ledger_proved;
 mod left_while_all_is_down;
+mod mail_that_comes_back;
 mod one_click;
+mod relay_limits;
 mod restored;
 mod roles_duplicates;
 mod roles_keys_and_rights;

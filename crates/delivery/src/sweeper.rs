@@ -144,8 +144,16 @@ impl Sweeper {
         self.forget_old(now, shutdown).await
     }
 
-    /// Gives hints again that were lost.
+    /// Gives hints again that were lost, and checks that nobody else is.
     async fn reconcile(&self, now: Timestamp) -> Result<(), StoreError> {
+        let unbalanced = self.upkeep.unbalanced(now).await?;
+        unbalanced_issues(unbalanced.len());
+        for issue in unbalanced {
+            tracing::error!(
+                issue = issue.0,
+                "what became of its recipients does not add up to its audience: somebody changed its rows"
+            );
+        }
         let hints = self.upkeep.reconcile(now).await?;
         if hints > 0 {
             tracing::info!(hints, "hints that were lost are given again");
@@ -279,6 +287,14 @@ fn resolved(resolved: Resolved) {
     };
     count("skip", resolved.assumed_sent);
     count("resend", resolved.queued_again);
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and these numbers are small"
+)]
+fn unbalanced_issues(issues: usize) {
+    metrics::gauge!("letterbox_issue_unbalanced").set(issues as f64);
 }
 
 #[expect(

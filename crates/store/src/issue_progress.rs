@@ -58,7 +58,6 @@ impl IssueDesk {
             .await?;
         let row = sqlx::query!(
             "SELECT n.slug, i.state, i.held_reason, i.in_doubt_policy, i.approved_at, i.retry_from,
-                    i.past_accepted, i.past_suppressed, i.past_failed, i.past_uncertain,
                     i.fanned_out_at, i.finished_at,
                     coalesce((SELECT c.subject FROM issue_content c WHERE c.issue_id = i.id
                               ORDER BY array_position(n.languages, c.language) LIMIT 1), '') AS \"subject!\"
@@ -77,15 +76,7 @@ impl IssueDesk {
         )
         .fetch_one(&mut *tx)
         .await?;
-        let mut counts = counts(&mut tx, issue).await?;
-        for (state, past) in [
-            (DeliveryState::Accepted, row.past_accepted),
-            (DeliveryState::Suppressed, row.past_suppressed),
-            (DeliveryState::Bounced, row.past_failed),
-            (DeliveryState::AssumedSent, row.past_uncertain),
-        ] {
-            counts.add(state, columns::number(past, ISSUE)?);
-        }
+        let counts = equation(&mut tx, issue).await?;
         Ok(Some(IssueProgress {
             number: issue,
             newsletter: slug(&row.slug)?,
@@ -125,11 +116,21 @@ impl IssueDesk {
     }
 }
 
-/// The issue equation.
-async fn counts(tx: &mut PgConnection, issue: IssueNumber) -> Result<IssueCounts, StoreError> {
+/// The issue equation, in the caller's snapshot. A chunk that was counted has no doubts.
+pub(crate) async fn equation(
+    tx: &mut PgConnection,
+    issue: IssueNumber,
+) -> Result<IssueCounts, StoreError> {
+    let past = sqlx::query!(
+        "SELECT past_audience, past_accepted, past_suppressed, past_failed, past_uncertain
+         FROM issue WHERE id = $1",
+        i64::from(issue.0)
+    )
+    .fetch_one(&mut *tx)
+    .await?;
     let sums = sqlx::query!(
-        "SELECT coalesce(sum(n) FILTER (WHERE state = 0 AND epoch = 0), 0) AS \"waiting!\",
-                coalesce(sum(n) FILTER (WHERE state = 3 AND accepted IS NOT NULL), 0) AS \"counted!\",
+        "SELECT coalesce(sum(n), 0) AS \"audience!\",
+                coalesce(sum(n) FILTER (WHERE state = 0 AND epoch = 0), 0) AS \"waiting!\",
                 coalesce(sum(accepted) FILTER (WHERE state = 3), 0) AS \"accepted!\",
                 coalesce(sum(suppressed) FILTER (WHERE state = 3), 0) AS \"suppressed!\",
                 coalesce(sum(failed) FILTER (WHERE state = 3), 0) AS \"failed!\"
@@ -148,18 +149,23 @@ async fn counts(tx: &mut PgConnection, issue: IssueNumber) -> Result<IssueCounts
     )
     .fetch_all(tx)
     .await?;
-    let mut counts = IssueCounts::default();
     let number = |sum: i64| columns::number(sum, CHUNK);
-    let ended = number(sums.accepted)? + number(sums.suppressed)? + number(sums.failed)?;
+    let mut counts = IssueCounts {
+        audience: number(sums.audience)? + number(past.past_audience)?,
+        ..IssueCounts::default()
+    };
+    for (state, past) in [
+        (DeliveryState::Accepted, past.past_accepted),
+        (DeliveryState::Suppressed, past.past_suppressed),
+        (DeliveryState::Bounced, past.past_failed),
+        (DeliveryState::AssumedSent, past.past_uncertain),
+    ] {
+        counts.add(state, number(past)?);
+    }
     counts.add(DeliveryState::Queued, number(sums.waiting)?);
     counts.add(DeliveryState::Accepted, number(sums.accepted)?);
     counts.add(DeliveryState::Suppressed, number(sums.suppressed)?);
     counts.add(DeliveryState::Bounced, number(sums.failed)?);
-    // what a counted chunk has beside these counts as sent, by its issue's policy
-    let rest = number(sums.counted)?
-        .checked_sub(ended)
-        .ok_or(StoreError::Inconsistent(CHUNK))?;
-    counts.add(DeliveryState::AssumedSent, rest);
     for group in groups {
         let state =
             DeliveryState::from_number(group.state).ok_or(StoreError::Inconsistent("delivery"))?;

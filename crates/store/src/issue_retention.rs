@@ -27,7 +27,7 @@ impl IssueUpkeep {
                  DELETE FROM chunk WHERE (issue_id, chunk_no) IN (
                      SELECT c.issue_id, c.chunk_no FROM old JOIN chunk c ON c.issue_id = old.id
                      ORDER BY c.issue_id, c.chunk_no LIMIT $2)
-                 RETURNING issue_id, chunk_no
+                 RETURNING issue_id, chunk_no, n
              ), rows AS (
                  DELETE FROM delivery d USING chunks c
                  WHERE d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no
@@ -44,7 +44,9 @@ impl IssueUpkeep {
                         count(*) FILTER (WHERE state NOT IN (2, 4, 5, 7, 8, 10)) AS uncertain
                  FROM rows
              )
-             UPDATE issue i SET past_accepted = i.past_accepted + c.accepted,
+             UPDATE issue i
+             SET past_audience = i.past_audience + (SELECT coalesce(sum(n), 0) FROM chunks),
+                    past_accepted = i.past_accepted + c.accepted,
                     past_suppressed = i.past_suppressed + c.suppressed,
                     past_failed = i.past_failed + c.failed,
                     past_uncertain = i.past_uncertain + c.uncertain

@@ -19,7 +19,7 @@
 //! | `registrar` | a batch of requests applied in one transaction, the append to the ledger included |
 //! | `ledger_reader`, `ledger_checkpoints`, `ledger_check` | the ledger in order, and its checkpoints; the one held against the others |
 //! | `issues`, `issue_states` | issues: approved, read by the sender and as they were sent |
-//! | `issue_progress` | how they stand: the issue equation |
+//! | `issue_progress`, `issue_balance` | how they stand: the issue equation; whether it holds |
 //! | `issue_changes`, `issue_upkeep` | what an operator says to one under way, and what follows from it |
 //! | `fan_out`, `chunks`, `deliveries` | an issue's audience: written down, taken by the chunk, claimed and settled |
 //! | `last_look` | whether a claimed row may still be sent |
@@ -47,6 +47,7 @@ mod dead_letters;
 mod deliveries;
 mod error;
 mod fan_out;
+mod issue_balance;
 mod issue_changes;
 mod issue_progress;
 mod issue_retention;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::DeliveryState;
+use service_runtime::Shutdown;
 use sqlx::PgPool;
 
 use super::house::{House, stop};
@@ -131,4 +132,29 @@ async fn a_confirmation_whose_box_was_swapped_is_not_sent(pool: PgPool) {
         .await;
     stop(worker).await;
     assert_eq!(house.recipients(), ["two@residents.example"]);
+}
+
+/// The server goes on with a claim whose process died, and commits when nobody waits for it any more.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_mail_that_nobody_has_in_hand_is_sent_all_the_same(pool: PgPool) {
+    let house = House::open(pool).await;
+    house.sign_up("new@residents.example", &house.news).await;
+    house.apply().await;
+    let worker = house.open_worker(house.caught());
+    worker.recover().await.unwrap();
+    house
+        .execute(
+            "UPDATE mail SET state = 1, attempt = attempt + 1, epoch = epoch + 1,
+                    worker = (SELECT worker_id FROM worker)",
+        )
+        .await;
+    let shutdown = Shutdown::new();
+    worker.spawn(None, &shutdown);
+    house
+        .until("it is sent", async || {
+            house.column(STATES).await == [ACCEPTED]
+        })
+        .await;
+    stop(shutdown).await;
+    assert_eq!(house.recipients(), ["new@residents.example"]);
 }

@@ -1,8 +1,10 @@
 //! The worker against a real PostgreSQL: with caught mail, and with a relay that does as it is told.
 
 mod barrier;
+mod bounces;
 mod broker;
 mod checkpoints;
+mod clocks;
 mod house;
 mod issues;
 mod lifecycle;

@@ -279,13 +279,14 @@ async fn a_dead_workers_rows_are_in_doubt_and_its_chunk_goes_on(pool: PgPool) {
     assert_eq!(doubted.unwrap(), 32);
     let closed = house.database.chunks().close_all_of(worker).await.unwrap();
     assert_eq!(closed, 1);
-    // a late result is evidence; it does not bring a row back that nobody would find
+    // a late result is evidence, also of what was put off
     let results = [
         (killed.claimed[0], RESULT),
         (
             killed.claimed[1],
             AttemptResult {
                 state: DeliveryState::Deferred,
+                not_before: Some(now.plus(std::time::Duration::from_mins(15))),
                 ..RESULT
             },
         ),
@@ -295,11 +296,11 @@ async fn a_dead_workers_rows_are_in_doubt_and_its_chunk_goes_on(pool: PgPool) {
         .deliveries()
         .flush(worker, &results, now)
         .await;
-    assert_eq!(taken.unwrap(), 1);
+    assert_eq!(taken.unwrap(), 2);
     let progress = house.progress(IssueNumber(1)).await;
     assert_eq!(progress.counts.accepted, 1);
-    assert_eq!(progress.counts.uncertain, 31);
-    assert_eq!(progress.counts.waiting, 8);
+    assert_eq!(progress.counts.uncertain, 30);
+    assert_eq!(progress.counts.waiting, 9);
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]

@@ -137,12 +137,18 @@ fn print_remarks(progress: &IssueProgress) {
                 "its mails cannot be made; the log of the worker says why"
             }
             Some(HoldReason::Refusals) => {
-                "the relay refused too many of its mails by policy; the log of the worker and the relay say why"
+                "the relay refused too many of its mails; the log of the worker and the relay say why"
             }
             None => "the log of the worker says why",
         };
         print_line(&format!(
             "  held: {why}. `letterbox issue resume {number}` goes on, `cancel {number}` ends it."
+        ));
+    }
+    if !progress.counts.balances() {
+        print_line(&format!(
+            "  the numbers do not add up to its {} recipients: somebody changed the rows of this issue in the database.",
+            progress.counts.audience
         ));
     }
     if progress.undecided > 0 {

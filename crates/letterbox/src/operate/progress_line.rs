@@ -48,7 +48,7 @@ impl ProgressLine {
 
     /// Shows a sample taken at `now`.
     pub(crate) fn show(&mut self, state: &str, counts: &IssueCounts, now: Instant) {
-        let done = counts.audience - counts.waiting;
+        let done = counts.audience.saturating_sub(counts.waiting);
         self.take(done, now, |rate| describe(state, counts, rate));
     }
 

@@ -166,7 +166,9 @@ pub(crate) async fn progress(
     let mut counts = IssueCounts::default();
     for row in rows {
         let state = DeliveryState::from_number(row.get(0)).unwrap();
-        counts.add(state, row.get::<i64, _>(1).cast_unsigned());
+        let number = row.get::<i64, _>(1).cast_unsigned();
+        counts.add(state, number);
+        counts.audience += number;
     }
     assert_eq!(progress.counts, counts);
     progress

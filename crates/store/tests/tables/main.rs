@@ -14,6 +14,7 @@ mod ledger_tampered;
 mod lifecycle;
 mod marks;
 mod outbox;
+mod plans;
 mod private_server;
 mod rates;
 mod rights;

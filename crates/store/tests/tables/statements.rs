@@ -36,6 +36,8 @@ const DELIVER: &[&str] = &[
     "catalogue",
     "issue_changes::hold",
     "issue_upkeep",
+    "issue_balance",
+    "issue_progress::equation",
     "issue_retention",
     "issues::to_send",
     "issues::contents",
@@ -110,7 +112,8 @@ impl Statement {
         self.stands_in(places)
     }
 
-    fn stands_in(&self, places: &[&str]) -> bool {
+    /// Whether it stands in one of these: a folder, a file or one function.
+    pub(crate) fn stands_in(&self, places: &[&str]) -> bool {
         self.places.iter().any(|own| {
             places.iter().any(|place| {
                 own.strip_prefix(place)
