@@ -205,7 +205,7 @@ impl Checkpoints {
             return Ok(());
         }
         if self.reader.gives_up(checkpoint).await? {
-            return Ok(self.copy_after_restore().await?);
+            return self.copy_after_restore().await;
         }
         Err(NotSigned::OffTheChain(checkpoint.seq))
     }

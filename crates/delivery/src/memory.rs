@@ -92,7 +92,7 @@ impl Memory {
             self.tick, self.heartbeat, self.ledger_head, self.erasures_upto
         );
         for (id, upto) in &self.spools {
-            text.push_str(&format!("spool {id} {upto}\n"));
+            text.extend(["spool ", &id.to_string(), " ", &upto.to_string(), "\n"]);
         }
         text
     }

@@ -25,7 +25,7 @@ async fn nothing_is_left_of_a_person_but_a_code_and_an_entry(pool: PgPool) {
 
     let erase = world.erase("gone@EXAMPLE.org", at(30));
     let event_id = erase.event_id;
-    world.apply(&[erase.clone()]).await;
+    world.apply(std::slice::from_ref(&erase)).await;
     assert_eq!(world.number(ROWS).await, rows, "all of it is gone");
     let known = world.known("other@example.org", &[other]).await;
     assert_eq!(known.subscriptions[0].state, 1, "and nobody else");

@@ -209,7 +209,7 @@ async fn the_mark_changes_when_somebody_may_come_back_and_not_else(pool: PgPool)
     world.apply(&[undo]).await;
     let second = reader.mark().await.unwrap();
     assert_ne!(second, first, "an undo");
-    world.clock.advance(Duration::from_secs(60));
+    world.clock.advance(Duration::from_mins(1));
     let again = world.sign_up(ADA, &[0], at(30));
     world.apply(&[again]).await;
     assert_ne!(

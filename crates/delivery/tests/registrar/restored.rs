@@ -90,10 +90,6 @@ const TABLES: [&str; 13] = [
 ];
 
 /// Runs a statement for each of the tables, in one session that minds no trigger and no reference.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a backup is made and restored behind all rooms' backs"
-)]
 async fn for_each_table(world: &World, statement: impl Fn(&str) -> String) {
     let mut sql = "SET session_replication_role = replica;
                    ALTER TABLE ledger_entry DISABLE TRIGGER USER;"

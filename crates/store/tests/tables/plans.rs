@@ -1,9 +1,5 @@
 //! How PostgreSQL goes about the statements of which there is one for every few recipients: by index, in a
 //! table of many issues.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests look where no room needs to look"
-)]
 
 use sqlx::{Executor, PgConnection, PgPool, Row};
 use store::InDoubtPolicy;

@@ -26,18 +26,15 @@ impl WorkingSet<'_> {
     }
 
     /// Ends one subscription: whatever signed it up before this event does not count any more.
-    pub(super) fn end(&mut self, event: &Readable, id: SubscriptionId, entry: LedgerEntry) {
+    pub(super) fn end(&mut self, event: &Readable, id: SubscriptionId, mut entry: LedgerEntry) {
         let known = self.unsubscribes.get(&event.event_id).copied();
         if known.is_some_and(|row| row.left.is_some()) {
             return;
         }
         let subject = self.subject(id);
         let (exists, before) = (subject.exists(), subject.is_active());
-        let entry = LedgerEntry {
-            newsletter: subject.newsletter(),
-            subscription_id: Some(id),
-            ..entry
-        };
+        entry.newsletter = subject.newsletter();
+        entry.subscription_id = Some(id);
         let ledger_seq = self.record(entry);
         self.change_unsubscribe(UnsubscribeRow {
             event_id: event.event_id,
