@@ -27,6 +27,8 @@ struct Standing {
     restoring: bool,
     /// The history of the database with which this worker has made its peace.
     settled_timeline: u32,
+    /// When it last let nothing through, as far as anybody asked.
+    shut_at: Option<Moment>,
 }
 
 impl Fence {
@@ -52,7 +54,22 @@ impl Fence {
                 || standing.restoring
                 || standing.settled_timeline != self.timeline.seen()
         };
-        !is_shut && age.is_some_and(|age| age < FENCE)
+        let may_send = !is_shut && age.is_some_and(|age| age < FENCE);
+        if !may_send {
+            self.shut();
+        }
+        may_send
+    }
+
+    /// Whether it has let everything through since this moment: what was read before it was shut may be of
+    /// a database that has forgotten it since.
+    pub(crate) fn open_since(&self, looked_at: Moment) -> bool {
+        self.may_send() && self.standing().shut_at.is_none_or(|shut| shut < looked_at)
+    }
+
+    fn shut(&self) {
+        let now = self.now();
+        self.standing().shut_at = Some(now);
     }
 
     /// The same in words.
@@ -93,11 +110,15 @@ impl Fence {
 
     /// Nothing is sent while the database is being made up for what it has forgotten.
     pub(crate) fn hold(&self, restoring: bool) {
+        if self.standing().restoring {
+            self.shut();
+        }
         self.standing().restoring = restoring;
     }
 
     /// What this worker sent is known again on this timeline.
     pub(crate) fn settle_timeline(&self, timeline: u32) {
+        self.shut();
         self.standing().settled_timeline = timeline;
     }
 
@@ -144,8 +165,12 @@ mod tests {
         fence.hold(true);
         assert!(!fence.may_send());
         assert!(fence.check().unwrap_err().contains("letterbox status"));
+        let claimed = fence.now();
         fence.hold(false);
         assert!(fence.may_send());
+        assert!(!fence.open_since(claimed), "claimed before it opened");
+        clock.sleep(Duration::from_millis(1));
+        assert!(fence.open_since(fence.now()));
         fence.lock();
         assert!(!fence.may_send());
     }

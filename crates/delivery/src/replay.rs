@@ -6,6 +6,9 @@
 //! | a result | | that result |
 //! | a dot, no result | yes | what the transport can tell, else in doubt |
 //! | nothing | yes | queued, as if never tried: the dot cannot have gone out |
+//!
+//! A worker that others took for dead finds its attempts in doubt. Its journal speaks for them as for what it was
+//! attempting; where it tells nothing they stay in doubt.
 
 use std::collections::HashMap;
 
@@ -120,7 +123,10 @@ impl Replay<'_> {
         replayed: &mut Replayed,
     ) -> Result<(), StoreError> {
         let (mut results, mut released) = (Vec::new(), Vec::new());
-        for key in self.deliveries.attempting(self.worker).await? {
+        let attempting = self.deliveries.attempting(self.worker).await?;
+        let in_doubt = self.deliveries.taken_for_dead(self.worker).await?;
+        let attempting = attempting.into_iter().map(|key| (key, false));
+        for (key, is_doubted) in attempting.chain(in_doubt.into_iter().map(|key| (key, true))) {
             let message_id = match dots.get(&Attempt::Delivery(key)) {
                 Some(dot) => {
                     let sender = self.deliveries.sender_address(key.issue).await?;
@@ -130,6 +136,7 @@ impl Replay<'_> {
             };
             let dotted = dots.contains_key(&Attempt::Delivery(key));
             match self.fate(dotted, message_id.as_deref()) {
+                Fate::Settle(result) if is_doubted && result == IN_DOUBT => {}
                 Fate::Settle(result) => {
                     replayed.in_doubt += u64::from(result == IN_DOUBT);
                     replayed.applied += u64::from(result == ACCEPTED);
@@ -142,7 +149,7 @@ impl Replay<'_> {
         for batch in released.chunks(BATCH) {
             replayed.released += self.deliveries.release(self.worker, batch, now).await?;
         }
-        Ok(())
+        self.deliveries.keep_doubts(self.worker).await
     }
 
     async fn mails_left(

@@ -70,6 +70,52 @@ impl DeliveryStore {
         .collect()
     }
 
+    /// What others put in doubt when they took this worker for dead, and nobody has decided on yet: such
+    /// a row has a `not_before`, which no other row in doubt has.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn taken_for_dead(
+        &self,
+        worker: WorkerId,
+    ) -> Result<Vec<DeliveryAttempt>, StoreError> {
+        sqlx::query!(
+            "SELECT d.issue_id, d.subscriber_id, d.epoch, d.attempt FROM chunk c
+             JOIN delivery d ON d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no
+             WHERE c.in_doubt > 0 AND d.state = 6 AND d.worker = $1 AND d.not_before IS NOT NULL",
+            worker.as_bytes(),
+        )
+        .fetch_all(&self.database.pool)
+        .await?
+        .into_iter()
+        .map(|row| {
+            Ok(DeliveryAttempt {
+                issue: IssueNumber(columns::number(row.issue_id, DELIVERY)?),
+                subscriber: row.subscriber_id,
+                epoch: row.epoch,
+                attempt: row.attempt,
+            })
+        })
+        .collect()
+    }
+
+    /// What others put in doubt is in doubt by this worker's own word from now on: its journal has been
+    /// read, and what it proves may be overwritten.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn keep_doubts(&self, worker: WorkerId) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE delivery d SET not_before = NULL FROM chunk c
+             WHERE c.in_doubt > 0 AND d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no
+               AND d.state = 6 AND d.worker = $1 AND d.not_before IS NOT NULL",
+            worker.as_bytes(),
+        )
+        .execute(&self.database.pool)
+        .await?;
+        Ok(())
+    }
+
     /// The mailbox that an issue comes from, as it was frozen: its domain ends the Message-IDs.
     ///
     /// # Errors

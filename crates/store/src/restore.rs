@@ -7,12 +7,16 @@
 //! by itself once every spool of stops has reported and is applied as far as it was once, and every erasure
 //! is applied again.
 
+mod erasures;
+mod facts;
+
 use std::time::Duration;
 
 use domain::{
-    Actor, Effect, EventId, IssueNumber, LedgerEntry, Method, Restored, SpoolId, SuppressionCode,
-    Timestamp, WorkerId,
+    Actor, Effect, EventId, IssueNumber, LedgerEntry, Method, Restored, Timestamp, WorkerId,
 };
+
+pub use facts::{Joined, Obstacle, PastErasure, Present, Remembered, SpoolMark};
 
 use crate::registrar::{BEGIN, append_under_lock};
 use crate::{Database, StoreError, columns, workers};
@@ -25,99 +29,6 @@ const RECORD_AFTER: Duration = Duration::from_secs(6);
 
 /// So long a worker is waited for that joined and then said no more: it is taken for dead.
 const JOURNALS: Duration = Duration::from_mins(1);
-
-/// How far a spool of stops is applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SpoolMark {
-    /// Which.
-    pub spool_id: SpoolId,
-    /// Every seq up to this one is applied.
-    pub applied_upto: u64,
-}
-
-/// The database as a worker compares it with what it remembers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Present {
-    /// The installation's tick.
-    pub tick: u64,
-    /// The worker's own last heartbeat; 0 where the database does not know it.
-    pub heartbeat: u64,
-    /// The seq of the ledger's last entry.
-    pub ledger_head: u64,
-    /// The spools of stops, those that are retired too.
-    pub spools: Vec<SpoolMark>,
-    /// Whether a restore is open, and whether this worker has joined it.
-    pub restore: Option<Joined>,
-    /// Whether an operator's override of the barrier is in force.
-    pub overridden: bool,
-}
-
-/// Whether a worker has handed over what it remembers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Joined {
-    /// It has, and what its journal proves to be sent stands in the database again, or not yet.
-    Yes {
-        /// Whether it does.
-        reasserted: bool,
-    },
-    /// Not yet.
-    No,
-}
-
-/// An erasure, as a worker's journal keeps it: no address, only the code that keeps it from being mailed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PastErasure {
-    /// The request.
-    pub event_id: EventId,
-    /// When it was accepted.
-    pub accepted_at: Timestamp,
-    /// Whose.
-    pub code: SuppressionCode,
-    /// Key generation of the code.
-    pub generation: u16,
-    /// The spool that accepted it.
-    pub spool_id: SpoolId,
-}
-
-/// What a worker remembers of the database that was lost.
-#[derive(Debug, Clone)]
-pub struct Remembered {
-    /// This boot of the worker: the database that came back may know an older one, or none.
-    pub boot_id: [u8; 16],
-    /// Its program's version.
-    pub build: &'static str,
-    /// How far each spool of stops was applied.
-    pub spools: Vec<SpoolMark>,
-    /// All erasures of its journal.
-    pub erasures: Vec<PastErasure>,
-    /// The newest checkpoint of its own file; 0 and h(0) where there is none.
-    pub checkpoint: Restored,
-}
-
-/// Why an open restore has not ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Obstacle {
-    /// It is not in the ledger yet; that takes seconds.
-    NotRecorded,
-    /// So many erasures are to be applied again; that takes seconds.
-    Erasures(u64),
-    /// So many workers have joined and have not yet said what their journals prove to be sent. One that
-    /// does not come to it is waited for a minute.
-    Journals(u64),
-    /// A spool has not come to where it was.
-    Spool {
-        /// Which.
-        spool_id: SpoolId,
-        /// Whose; empty where the database does not know it.
-        role: String,
-        /// How far it is applied now.
-        applied_upto: u64,
-        /// How far it was applied.
-        seen_upto: u64,
-        /// Whether its role has reported since the restore.
-        reported: bool,
-    },
-}
 
 /// The table of restores.
 #[derive(Debug, Clone)]
@@ -250,7 +161,7 @@ impl RestoreTable {
         )
         .execute(&mut *tx)
         .await?;
-        hand_over_erasures(&mut tx, &remembered.erasures).await?;
+        erasures::hand_over(&mut tx, &remembered.erasures).await?;
         workers::enter(&mut tx, worker, &remembered.boot_id, remembered.build).await?;
         Ok(tx.commit().await?)
     }
@@ -330,64 +241,6 @@ impl RestoreTable {
         .await?;
         tx.commit().await?;
         Ok(true)
-    }
-
-    /// Erasures after this entry of the ledger, for the journals of all workers, each with its entry's
-    /// seq; some of them.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn erasures_after(&self, seq: u64) -> Result<Vec<(u64, PastErasure)>, StoreError> {
-        const TABLE: &str = "ledger_entry";
-        sqlx::query!(
-            "SELECT e.seq, e.event_id, e.occurred_ms, e.spool_id AS \"spool_id!\", x.code,
-                    x.code_generation
-             FROM ledger_entry e
-             JOIN suppression x ON x.event_id = e.event_id AND x.level = 3 AND x.code_kind = 0
-             WHERE e.seq > $1 AND e.method = $2 AND e.spool_id IS NOT NULL
-             ORDER BY e.seq LIMIT 500",
-            columns::bigint(seq),
-            i16::from(Method::Erasure.number()),
-        )
-        .fetch_all(&self.database.pool)
-        .await?
-        .into_iter()
-        .map(|row| {
-            let past = PastErasure {
-                event_id: columns::id(&row.event_id, TABLE)?,
-                accepted_at: Timestamp::from_millis(columns::number(row.occurred_ms, TABLE)?),
-                code: SuppressionCode::new(columns::bytes(&row.code, TABLE)?),
-                generation: columns::number(row.code_generation, TABLE)?,
-                spool_id: columns::id(&row.spool_id, TABLE)?,
-            };
-            Ok((columns::number(row.seq, TABLE)?, past))
-        })
-        .collect()
-    }
-
-    /// Erasures that are to be applied again, some of them.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn erasures_waiting(&self) -> Result<Vec<PastErasure>, StoreError> {
-        const TABLE: &str = "restore_erasure";
-        sqlx::query!(
-            "SELECT event_id, accepted_at, code, code_generation, spool_id FROM restore_erasure
-             WHERE applied_at IS NULL ORDER BY event_id LIMIT 100"
-        )
-        .fetch_all(&self.database.pool)
-        .await?
-        .into_iter()
-        .map(|row| {
-            Ok(PastErasure {
-                event_id: columns::id(&row.event_id, TABLE)?,
-                accepted_at: Timestamp::from_date_time(row.accepted_at),
-                code: SuppressionCode::new(columns::bytes(&row.code, TABLE)?),
-                generation: columns::number(row.code_generation, TABLE)?,
-                spool_id: columns::id(&row.spool_id, TABLE)?,
-            })
-        })
-        .collect()
     }
 
     /// Ends the open restore if all is made up for. Whether it did so now.
@@ -480,41 +333,4 @@ impl RestoreTable {
         }
         Ok(obstacles)
     }
-}
-
-/// Those of the erasures that this database does not have.
-async fn hand_over_erasures(
-    tx: &mut sqlx::PgConnection,
-    erasures: &[PastErasure],
-) -> Result<(), StoreError> {
-    if erasures.is_empty() {
-        return Ok(());
-    }
-    let bytes = |of: &dyn Fn(&PastErasure) -> Vec<u8>| -> Vec<Vec<u8>> {
-        erasures.iter().map(of).collect()
-    };
-    let times: Vec<_> = erasures
-        .iter()
-        .map(|one| columns::moment(one.accepted_at))
-        .collect();
-    let generations: Vec<i16> = erasures
-        .iter()
-        .map(|one| columns::number(one.generation, "restore_erasure"))
-        .collect::<Result<_, _>>()?;
-    sqlx::query!(
-        "INSERT INTO restore_erasure (event_id, accepted_at, code, code_generation, spool_id)
-         SELECT past.*
-         FROM unnest($1::bytea[], $2::timestamptz[], $3::bytea[], $4::smallint[], $5::bytea[])
-              AS past (event_id, accepted_at, code, code_generation, spool_id)
-         WHERE NOT EXISTS (SELECT FROM ledger_entry e WHERE e.event_id = past.event_id)
-         ON CONFLICT DO NOTHING",
-        &bytes(&|one| one.event_id.as_bytes().to_vec()),
-        &times,
-        &bytes(&|one| one.code.as_bytes().to_vec()),
-        &generations,
-        &bytes(&|one| one.spool_id.as_bytes().to_vec()),
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
 }

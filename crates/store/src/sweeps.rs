@@ -253,7 +253,7 @@ impl DeliveryStore {
     /// Puts in doubt what dead workers were attempting: their journals are out of reach, so nothing
     /// proves that a mail was not sent. Their chunks are handed back by
     /// [`ChunkTable::close_all_of`](crate::ChunkTable::close_all_of). A row is found whoever has its
-    /// chunk by now.
+    /// chunk by now, and keeps a `not_before` by which [`Self::taken_for_dead`] knows it.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -261,7 +261,7 @@ impl DeliveryStore {
         let dead: Vec<&[u8]> = dead.iter().map(|worker| &worker.as_bytes()[..]).collect();
         let mut tx = self.database.begin().await?;
         let doubted = sqlx::query!(
-            "UPDATE delivery d SET state = 6, updated_at = $2 FROM chunk c
+            "UPDATE delivery d SET state = 6, not_before = $2, updated_at = $2 FROM chunk c
              WHERE c.state = 1 AND d.issue_id = c.issue_id AND d.chunk_no = c.chunk_no
                AND d.state = 1 AND d.worker = ANY($1)
              RETURNING d.issue_id, d.chunk_no",

@@ -156,7 +156,7 @@ async fn try_once(
 /// Whether `DATA`, and then the dot, may go out: asked from memory in the last moment before each,
 /// however long the relay took until then.
 fn may_go_on(sender: &Sender, ready: &Ready, looked_at: Moment) -> Result<(), Cut> {
-    if !sender.fence.may_send() {
+    if !sender.fence.open_since(looked_at) {
         return Err(Cut::Fence);
     }
     if sender.clock.now() >= ready.deadline {

@@ -169,14 +169,14 @@ async fn another_issue_with_the_same_number_is_another_issue(pool: PgPool) {
     tried(&house, &relay).await;
     forget(&house, false).await;
     house
-        .execute("UPDATE issue SET approved_at = approved_at + interval '1 hour'")
+        .execute("UPDATE issue SET approved_at = approved_at + interval '2 hours'")
         .await;
     let worker = house.open_worker(relay.transport());
     assert_eq!(said(&house, &worker).await, Reasserted::default());
     assert_eq!(house.states().await, [0; ENDS.len()]);
     // nor is another person with the same row
     house
-        .execute("UPDATE issue SET approved_at = approved_at - interval '1 hour'")
+        .execute("UPDATE issue SET approved_at = approved_at - interval '2 hours'")
         .await;
     house
         .execute(

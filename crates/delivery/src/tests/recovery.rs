@@ -133,6 +133,39 @@ async fn each_point_of_death_leaves_what_the_table_says(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_worker_that_was_taken_for_dead_speaks_for_what_it_had(pool: PgPool) {
+    let house = House::open(pool).await;
+    house.readers(4).await;
+    house.fan_out(InDoubtPolicy::Skip).await;
+    let killed = Killed::at_the_claim(&house).await;
+    // 0, 1: no dot; 2: a dot and nothing else; 3: the reply was read
+    killed.dot(2);
+    killed.dot(3);
+    killed.result(3);
+    let now = domain::Clock::now(house.clock.as_ref());
+    let deliveries = house.database.deliveries();
+    let doubted = deliveries.doubt_all_of(&[killed.chunk.worker], now).await;
+    assert_eq!(doubted.unwrap(), 4);
+    assert_eq!(house.states().await, [IN_DOUBT; 4]);
+    drop(killed);
+
+    let relay = Relay::start().await;
+    let worker = house.open_worker(relay.transport());
+    worker.recover().await.unwrap();
+    assert_eq!(house.states().await, [QUEUED, QUEUED, IN_DOUBT, ACCEPTED]);
+    assert_eq!(
+        house.column("SELECT in_doubt::smallint FROM chunk").await,
+        [1],
+        "the chunk counts them"
+    );
+    // Its records are gone now. That proves nothing of what stayed in doubt.
+    let again = house.open_worker(relay.transport());
+    drop(worker);
+    again.recover().await.unwrap();
+    assert_eq!(house.states().await, [QUEUED, QUEUED, IN_DOUBT, ACCEPTED]);
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_chunk_taken_and_never_claimed_from_goes_out(pool: PgPool) {
     let house = House::open(pool).await;
     let readers = house.readers(2).await;
@@ -279,14 +312,13 @@ async fn a_dead_workers_rows_are_in_doubt_and_its_chunk_goes_on(pool: PgPool) {
     assert_eq!(doubted.unwrap(), 32);
     let closed = house.database.chunks().close_all_of(worker).await.unwrap();
     assert_eq!(closed, 1);
-    // a late result is evidence, also of what was put off
+    // a late result is evidence, whatever it says
     let results = [
         (killed.claimed[0], RESULT),
         (
             killed.claimed[1],
             AttemptResult {
                 state: DeliveryState::Deferred,
-                not_before: Some(now.plus(std::time::Duration::from_mins(15))),
                 ..RESULT
             },
         ),

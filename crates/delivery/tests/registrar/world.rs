@@ -1,17 +1,18 @@
 //! A database with a body and two newsletters, a registrar, and requests as web roles ship them.
 
+mod requests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use address_open::{AddressKeys, AddressMaster, Opener, generate_key_pair};
-use address_seal::{Purpose, Sealer};
+use address_seal::Sealer;
 use delivery::Keys;
 use delivery::registrar::Registrar;
 use domain::{
-    Body, BodyId, BoxId, Channel, Choice, Confirm, CountingEntropy, EmailAddress, Erasure, EventId,
-    IssueNumber, KeyId, KeyState, Language, LawfulBasis, LedgerEntry, LookUp, ManualClock, Method,
-    Newsletter, NotMe, NoticeHash, Request, SignUp, Slug, SpoolId, SubscriptionId, Timestamp,
-    TokenKey, Undo, Unsubscribe, Words,
+    Body, BodyId, BoxId, CountingEntropy, EmailAddress, EventId, KeyId, KeyState, Language,
+    LawfulBasis, LedgerEntry, ManualClock, Newsletter, NoticeHash, Request, Slug, SpoolId,
+    SubscriptionId, Timestamp, TokenKey, Words,
 };
 use link_token::return_path::ReturnPathKeys;
 use link_token::{LinkClass, LinkKeys, LinkMaster};
@@ -138,147 +139,6 @@ impl World {
         let mut bytes = [0xee; 16];
         bytes[..8].copy_from_slice(&self.last_event.to_be_bytes());
         EventId::new(bytes)
-    }
-
-    /// A sign-up of this address for newsletters by their place in `newsletters`.
-    pub(crate) fn sign_up(
-        &mut self,
-        address: &str,
-        newsletters: &[usize],
-        at: Timestamp,
-    ) -> Accepted {
-        let event_id = self.event_id();
-        let address = EmailAddress::parse(address).unwrap();
-        let sealed = self
-            .sealer
-            .seal(&address, Purpose::Subscriber, event_id.into())
-            .unwrap();
-        let choices = newsletters
-            .iter()
-            .map(|place| Choice {
-                newsletter: self.newsletters[*place].0.number,
-                notice: self.newsletters[*place].1,
-            })
-            .collect();
-        Accepted {
-            event_id,
-            at,
-            request: Request::SignUp(SignUp {
-                sealed,
-                choices,
-                language: Language::En,
-                origin: Some("https://www.example.gov.uk".into()),
-                channel: Channel::Web,
-                wording: Some([3; 32]),
-            }),
-        }
-    }
-
-    fn accepted(&mut self, at: Timestamp, request: Request) -> Accepted {
-        Accepted {
-            event_id: self.event_id(),
-            at,
-            request,
-        }
-    }
-
-    pub(crate) fn confirm(&mut self, sign_up: EventId, at: Timestamp) -> Accepted {
-        let box_id = sign_up.into();
-        self.accepted(
-            at,
-            Request::Confirm(Confirm {
-                box_id,
-                token: TOKEN,
-            }),
-        )
-    }
-
-    pub(crate) fn not_me(&mut self, sign_up: EventId, at: Timestamp) -> Accepted {
-        let box_id = sign_up.into();
-        self.accepted(
-            at,
-            Request::NotMe(NotMe {
-                box_id,
-                token: TOKEN,
-            }),
-        )
-    }
-
-    pub(crate) fn leave(&mut self, subscription_id: SubscriptionId, at: Timestamp) -> Accepted {
-        self.accepted(
-            at,
-            Request::Unsubscribe(Unsubscribe {
-                subscription_id,
-                issue: IssueNumber(4),
-                method: Method::OneClick,
-                token: TOKEN,
-            }),
-        )
-    }
-
-    /// Leaves everything by the link of this subscription.
-    pub(crate) fn leave_all(&mut self, subscription_id: SubscriptionId, at: Timestamp) -> Accepted {
-        self.accepted(
-            at,
-            Request::UnsubscribeAll(Unsubscribe {
-                subscription_id,
-                issue: IssueNumber(4),
-                method: Method::PageButton,
-                token: TOKEN,
-            }),
-        )
-    }
-
-    pub(crate) fn never_email(&mut self, sign_up: EventId, at: Timestamp) -> Accepted {
-        let box_id = sign_up.into();
-        self.accepted(
-            at,
-            Request::NeverEmail(NotMe {
-                box_id,
-                token: TOKEN,
-            }),
-        )
-    }
-
-    /// A question how to stop mail to this address.
-    pub(crate) fn look_up(&mut self, address: &str, at: Timestamp) -> Accepted {
-        let event_id = self.event_id();
-        let address = EmailAddress::parse(address).unwrap();
-        let sealed = self
-            .sealer
-            .seal(&address, Purpose::LookUp, event_id.into())
-            .unwrap();
-        let language = Language::Cy;
-        Accepted {
-            event_id,
-            at,
-            request: Request::LookUp(LookUp { sealed, language }),
-        }
-    }
-
-    pub(crate) fn undo(&mut self, unsubscribe: EventId, at: Timestamp) -> Accepted {
-        self.accepted(
-            at,
-            Request::Undo(Undo {
-                unsubscribe,
-                token: TOKEN,
-            }),
-        )
-    }
-
-    /// The erasure of everything about this address.
-    pub(crate) fn erase(&mut self, address: &str, at: Timestamp) -> Accepted {
-        let event_id = self.event_id();
-        let address = EmailAddress::parse(address).unwrap();
-        let sealed = self
-            .sealer
-            .seal(&address, Purpose::LookUp, event_id.into())
-            .unwrap();
-        Accepted {
-            event_id,
-            at,
-            request: Request::Erasure(Erasure { sealed }),
-        }
     }
 
     /// The rows that a shipper would put into the inbox next.

@@ -1,12 +1,16 @@
 //! The records that pass between the registrar and the tables.
 
+mod suppression;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     AddressIndex, BoxId, Channel, EventId, KeyId, Language, LawfulBasis, LedgerEntry, MailKind,
-    MailboxCode, Method, NewsletterNumber, NoticeHash, RowMac, SealedAddress, SpoolId,
-    SubscriptionId, SuppressionCode, Timestamp, TokenKey,
+    MailboxCode, NewsletterNumber, NoticeHash, RowMac, SealedAddress, SpoolId, SubscriptionId,
+    SuppressionCode, Timestamp, TokenKey,
 };
+
+pub use suppression::{SuppressedCode, Suppression, SuppressionLevel};
 
 use super::Place;
 
@@ -217,68 +221,6 @@ pub struct EarlyEvent {
     pub token: TokenKey,
     /// Who accepted it.
     pub spool_id: SpoolId,
-}
-
-/// Whom a suppression is about: every spelling of a mailbox, or one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SuppressedCode {
-    /// This address.
-    Address(SuppressionCode),
-    /// Every address of this mailbox.
-    Mailbox(MailboxCode),
-}
-
-impl SuppressedCode {
-    pub(super) const fn bytes(&self) -> &[u8; 32] {
-        match self {
-            Self::Address(code) => code.as_bytes(),
-            Self::Mailbox(code) => code.as_bytes(),
-        }
-    }
-
-    pub(super) const fn kind(&self) -> i16 {
-        match self {
-            Self::Address(_) => 0,
-            Self::Mailbox(_) => 1,
-        }
-    }
-}
-
-/// What a suppression keeps away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SuppressionLevel {
-    /// Every mail.
-    NoMail,
-    /// Confirmations.
-    NoConfirmations,
-}
-
-impl SuppressionLevel {
-    pub(super) const fn number(self) -> i16 {
-        match self {
-            Self::NoMail => 3,
-            Self::NoConfirmations => 4,
-        }
-    }
-}
-
-/// Whom not to mail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Suppression {
-    /// Whom.
-    pub code: SuppressedCode,
-    /// What is kept away.
-    pub level: SuppressionLevel,
-    /// Key generation of the code.
-    pub generation: u16,
-    /// Why.
-    pub reason: Method,
-    /// The request behind it.
-    pub event_id: EventId,
-    /// Since when.
-    pub set_at: Timestamp,
-    /// Until when; none for good.
-    pub expires_at: Option<Timestamp>,
 }
 
 /// A mail to write and send.

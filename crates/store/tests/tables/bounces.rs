@@ -1,8 +1,4 @@
 //! Mail that came back: noted with its result, judged once, and asked for in the inbox.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests look where no room needs to look"
-)]
 
 use std::sync::Mutex;
 use std::time::Duration;

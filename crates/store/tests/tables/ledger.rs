@@ -35,7 +35,7 @@ pub(crate) fn entry(number: u8) -> LedgerEntry {
         }),
         actor: Actor::Subscriber,
         staff_reference: None,
-        decision_id: (number % 5 == 0).then(|| EventId::new([0xdd; 16])),
+        decision_id: number.is_multiple_of(5).then(|| EventId::new([0xdd; 16])),
         spool_id: Some(SpoolId::new([1; 16])),
         restored: None,
     }
@@ -197,7 +197,9 @@ async fn checkpoints_are_kept_in_the_order_of_the_chain(pool: PgPool) {
         );
     }
     let mut book = CheckpointBook::new(BODY, vec![key.public_key()]);
-    read.iter().for_each(|signed| book.add(0, signed));
+    for signed in &read {
+        book.add(0, signed);
+    }
     let mut verifier = Verifier::new(BODY, book);
     for row in reader.rows_after(0, 100).await.unwrap() {
         let bytes = encode(row.seq, &row.entry.unwrap());
