@@ -85,12 +85,12 @@ fn write(path: &Path, entries: u64) -> Result<[u8; 32], Box<dyn Error>> {
     for seq in 1..=entries {
         let entry = entry(seq);
         let link = head.append(&entry);
-        let line = Line::Entry {
+        let written = Line::Entry {
             entry: encode(seq, &entry),
             leaf: link.leaf,
             h: link.h,
         };
-        writeln!(out, "{}", line.write())?;
+        writeln!(out, "{}", written.write())?;
         if seq % APART == 0 || seq == entries {
             let checkpoint = Checkpoint {
                 seq,

@@ -36,7 +36,7 @@ pub(crate) enum BarrierCommand {
     /// Let bulk mail go out for a while although an unsubscribe may be waiting unapplied
     ///
     /// People who have unsubscribed may then be mailed. Use it where the law makes a mail more urgent than
-    /// that. The ledger says that you did, and /metrics shows letterbox_barrier_overridden. It does not
+    /// that. The ledger says that you did, and /metrics shows `letterbox_barrier_overridden`. It does not
     /// unlock a database that was restored: play or retire the spools that `letterbox status` names.
     Override {
         /// Why, for the record

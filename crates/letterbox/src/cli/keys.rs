@@ -72,7 +72,7 @@ pub(crate) enum KeysCommand {
     ///
     /// Links to unsubscribe and "not me" links of that generation go on working, because a right hangs on
     /// them; the ledger says that the key was compromised, and each use is counted
-    /// (letterbox_unsubscribe_compromised_key_total). Every other link of it is refused as if it were
+    /// (`letterbox_unsubscribe_compromised_key_total`). Every other link of it is refused as if it were
     /// none: undo, confirm, my data. Running roles follow within 10 seconds.
     ///
     /// Make a new generation first (`keys rotate links`): the one that links are made with is not marked.

@@ -126,8 +126,8 @@ pub(crate) struct DeliverOptions {
     pub(crate) limits: LimitOptions,
 
     /// How long a stop waits for what is on the wire, at most. A relay may take ten minutes over its
-    /// last reply; what is cut short is in doubt. The supervisor must be more patient: TimeoutStopSec of
-    /// systemd, terminationGracePeriodSeconds of Kubernetes
+    /// last reply; what is cut short is in doubt. The supervisor must be more patient: `TimeoutStopSec` of
+    /// systemd, `terminationGracePeriodSeconds` of Kubernetes
     #[arg(
         long,
         value_name = "SECONDS",

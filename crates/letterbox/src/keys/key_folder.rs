@@ -49,7 +49,7 @@ impl KeyFolder {
                 None => return Err(foreign(path, holder, &name, file_type).into()),
             }
         }
-        found.retain(|file| !marks.hide(file));
+        found.retain(|file| !marks.hide(*file));
         let generations = Generations::of(&found);
         if let Some(mark) = marks.compromised().find(|it| *it > generations.links) {
             return Err(SettingsError::new(format!(

@@ -65,7 +65,7 @@ impl Marks {
     }
 
     /// Whether this key is one of a generation that is being written.
-    pub(super) fn hide(&self, file: &KeyFile) -> bool {
+    pub(super) fn hide(&self, file: KeyFile) -> bool {
         file.kind.family() == Some(Family::Links)
             && self.0.contains(&Mark::Incomplete(file.generation))
     }

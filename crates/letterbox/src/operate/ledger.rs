@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use data_encoding::HEXLOWER;
@@ -140,7 +140,7 @@ pub(super) fn lines_of(
     }))
 }
 
-fn read_checkpoints(path: &PathBuf, into: &mut Vec<SignedCheckpoint>) -> anyhow::Result<()> {
+fn read_checkpoints(path: &Path, into: &mut Vec<SignedCheckpoint>) -> anyhow::Result<()> {
     let before = into.len();
     for (number, line) in lines_of(path)?.enumerate() {
         match Line::read(&line?) {

@@ -78,11 +78,11 @@ fn erase(address: &EmailAddress, keys: Option<&Path>, target: &Target) -> anyhow
         }
     };
     let event_id = EventId::new(OsEntropy.sixteen());
-    let sealed = seal(&sealer, address, event_id)?;
+    let shut = seal(&sealer, address, event_id)?;
     block_on(async {
         let open = installation::open(place).await?;
         open.database.belongs_to(body).await?;
-        let row = row(event_id, sealed);
+        let row = row(event_id, shut);
         let (id, inbox) = (row.spool_id, open.database.sign_up_inbox());
         inbox
             .ship(&[row], SystemClock.now())

@@ -74,7 +74,7 @@ async fn what_changes_is_taken_in_time_and_by_those_who_verify_first() {
     assert_eq!(verifies.states(), [(1, Retired), (2, Current)]);
     assert_eq!(makes.states(), [(1, Current)], "not yet");
     makes
-        .looks_for(AT_THE_LATEST - Duration::from_secs(4))
+        .looks_for(AT_THE_LATEST.saturating_sub(Duration::from_secs(4)))
         .await;
     assert_eq!(makes.states(), [(1, Retired), (2, Current)]);
 
@@ -84,7 +84,8 @@ async fn what_changes_is_taken_in_time_and_by_those_who_verify_first() {
     )
     .unwrap();
     for role in [&mut verifies, &mut makes] {
-        role.looks_for(AT_THE_LATEST - Duration::from_secs(1)).await;
+        role.looks_for(AT_THE_LATEST.saturating_sub(Duration::from_secs(1)))
+            .await;
         assert_eq!(role.states(), [(1, Compromised), (2, Current)]);
         assert_eq!(role.seen.refusal(), None);
     }
