@@ -18,20 +18,21 @@ fn f36_the_verdict_written_down_is_the_verdict_given() -> Result<()> {
     })?;
     let full = || Fault::Say("552 5.2.2 mailbox full".into());
     for _ in 0..field.residents() {
-        let at_the_dot = match seed.below(8) {
-            0 | 1 => full(),
-            2 => Fault::Late(Duration::from_millis(seed.below(40))),
-            3 => Fault::Glued,
-            4 => Fault::Bytes,
-            5 => Fault::Long,
+        // Few refusals: an issue of which a fifth is refused is held.
+        let at_the_dot = match seed.below(25) {
+            0 => full(),
+            1..=3 => Fault::Late(Duration::from_millis(seed.below(40))),
+            4..=6 => Fault::Glued,
+            7..=9 => Fault::Bytes,
+            10..=12 => Fault::Long,
             _ => Fault::Say("250 2.0.0 taken".into()),
         };
         field.sink.plan(Moment::Dot, &at_the_dot, 1);
-        let at_the_recipient = match seed.below(8) {
-            0 => Fault::Bytes,
-            1 => Fault::Long,
-            2 => Fault::Late(Duration::from_millis(seed.below(20))),
-            3 => full(),
+        let at_the_recipient = match seed.below(50) {
+            0..=5 => Fault::Bytes,
+            6..=11 => Fault::Long,
+            12..=17 => Fault::Late(Duration::from_millis(seed.below(20))),
+            18 => full(),
             _ => Fault::Say("250 2.1.5 fine".into()),
         };
         field.sink.plan(Moment::Rcpt, &at_the_recipient, 1);

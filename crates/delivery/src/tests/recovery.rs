@@ -159,8 +159,8 @@ async fn a_worker_that_was_taken_for_dead_speaks_for_what_it_had(pool: PgPool) {
         "the chunk counts them"
     );
     // Its records are gone now. That proves nothing of what stayed in doubt.
-    let again = house.open_worker(relay.transport());
     drop(worker);
+    let again = house.open_worker(relay.transport());
     again.recover().await.unwrap();
     assert_eq!(house.states().await, [QUEUED, QUEUED, IN_DOUBT, ACCEPTED]);
 }

@@ -55,6 +55,13 @@ async fn what_the_queues_bring_is_applied_once_and_acknowledged(pool: PgPool) {
     })
     .await;
 
+    // The second copies come after everything is applied.
+    for queue in [Queue::Stops, Queue::Requests] {
+        until("the queues are read", async || {
+            office.left_in(queue).await == 0
+        })
+        .await;
+    }
     clerk.stop().await;
     for queue in [Queue::Stops, Queue::Requests] {
         assert_eq!(office.left_in(queue).await, 0, "{queue:?} was acknowledged");
