@@ -4,6 +4,7 @@
 mod addresses;
 mod after_stop;
 mod audience;
+mod balance;
 mod bounces;
 mod catalogue;
 mod claims;
