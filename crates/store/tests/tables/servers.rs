@@ -136,12 +136,13 @@ async fn of_two_servers_the_one_that_takes_writes_is_found_and_found_again() {
     database.migrate(BODY, NOW).await.unwrap();
 
     // What is committed may not have arrived: wait for it, the servers are not synchronous.
-    let standby = parse(&format!(
-        "postgres://postgres@127.0.0.1:{}/postgres",
-        second.port
-    ));
-    let standby = Database::connect(&standby).await.unwrap();
-    until(async || standby.belongs_to(BODY).await.is_ok()).await;
+    let standby = format!("postgres://postgres@127.0.0.1:{}/postgres", second.port);
+    let standby = sqlx::PgPool::connect(&standby).await.unwrap();
+    until(async || {
+        let arrived = "SELECT 1 / count(*) FROM installation";
+        sqlx::Executor::execute(&standby, arrived).await.is_ok()
+    })
+    .await;
 
     first.kill();
     second.promote();
