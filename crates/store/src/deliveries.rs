@@ -22,6 +22,23 @@ pub struct DeliveryAttempt {
     pub attempt: i16,
 }
 
+impl DeliveryAttempt {
+    /// The one that a row stands at, by its columns.
+    pub(crate) fn of_row(
+        issue_id: i64,
+        subscriber: i64,
+        epoch: i32,
+        attempt: i16,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            issue: IssueNumber(columns::number(issue_id, DELIVERY)?),
+            subscriber,
+            epoch,
+            attempt,
+        })
+    }
+}
+
 /// A delivery that was claimed: the person behind it, still sealed.
 #[derive(Debug, Clone)]
 pub struct ClaimedDelivery {

@@ -6,7 +6,6 @@ use crate::{
     DeliveryAttempt, DeliveryStore, MailAttempt, MailStore, OwnedChunk, StoreError, columns,
 };
 
-const DELIVERY: &str = "delivery";
 const MAIL: &str = "mail";
 
 /// What a replayed journal needs for the Message-ID of a mail.
@@ -59,14 +58,7 @@ impl DeliveryStore {
         .fetch_all(&self.database.pool)
         .await?
         .into_iter()
-        .map(|row| {
-            Ok(DeliveryAttempt {
-                issue: IssueNumber(columns::number(row.issue_id, DELIVERY)?),
-                subscriber: row.subscriber_id,
-                epoch: row.epoch,
-                attempt: row.attempt,
-            })
-        })
+        .map(|row| DeliveryAttempt::of_row(row.issue_id, row.subscriber_id, row.epoch, row.attempt))
         .collect()
     }
 
@@ -88,14 +80,7 @@ impl DeliveryStore {
         .fetch_all(&self.database.pool)
         .await?
         .into_iter()
-        .map(|row| {
-            Ok(DeliveryAttempt {
-                issue: IssueNumber(columns::number(row.issue_id, DELIVERY)?),
-                subscriber: row.subscriber_id,
-                epoch: row.epoch,
-                attempt: row.attempt,
-            })
-        })
+        .map(|row| DeliveryAttempt::of_row(row.issue_id, row.subscriber_id, row.epoch, row.attempt))
         .collect()
     }
 

@@ -225,12 +225,12 @@ impl DeliveryStore {
             let code = row.code.and_then(|code| u16::try_from(code).ok());
             let enhanced = row.enhanced.as_deref().and_then(undotted);
             if let Some(kind) = BounceKind::of(DeliveryState::Expired, code, enhanced) {
-                let key = DeliveryAttempt {
-                    issue: IssueNumber(columns::number(row.issue_id, "delivery")?),
-                    subscriber: row.subscriber_id,
-                    epoch: row.epoch,
-                    attempt: row.attempt,
-                };
+                let key = DeliveryAttempt::of_row(
+                    row.issue_id,
+                    row.subscriber_id,
+                    row.epoch,
+                    row.attempt,
+                )?;
                 bounced.entry(key.issue).or_default().push((key, kind));
             }
         }
