@@ -152,15 +152,6 @@ impl Lookout {
         let mut subscriptions = Vec::new();
         let mut unnamed = false;
         let mut accepted = Vec::new();
-        if seq.is_some() {
-            // A ledger that is shorter than it was has forgotten stops, and gives their numbers to others:
-            // anybody may have left.
-            let head = store.stops_since(None).await?.seq;
-            if seq.is_some_and(|seq| head < seq) {
-                unnamed = true;
-                seq = Some(head);
-            }
-        }
         loop {
             let news = store.stops_since(seq).await?;
             subscriptions.extend(news.subscriptions);

@@ -86,7 +86,9 @@ impl DeliveryStore {
         })
     }
 
-    /// The ledger's entries after `seq`, at most 1,000; without `seq`, where the ledger ends.
+    /// The ledger's entries after `seq`, at most 1,000; without `seq`, where the ledger ends. One that ends
+    /// before `seq` has forgotten stops, and gives their numbers to others: everybody has to be looked at
+    /// again, and it goes on from its end.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -102,9 +104,15 @@ impl DeliveryStore {
             });
         };
         let rows = sqlx::query!(
-            "SELECT seq, subscription_id, occurred_ms, effect = 0 AS \"stopped!\",
-                    newsletter_id IS NULL AND effect = 0 AS \"everything!\"
-             FROM ledger_entry WHERE seq > $1 ORDER BY seq LIMIT 1000",
+            "SELECT end_of.seq AS \"end!\", e.seq AS \"seq?\", e.subscription_id,
+                    e.occurred_ms AS \"occurred_ms?\", e.effect = 0 AS stopped,
+                    e.newsletter_id IS NULL AND e.effect = 0 AS everything
+             FROM (SELECT coalesce(max(seq), 0) AS seq FROM ledger_entry) end_of
+             LEFT JOIN LATERAL (
+                 SELECT seq, subscription_id, occurred_ms, effect, newsletter_id
+                 FROM ledger_entry WHERE seq > $1 ORDER BY seq LIMIT 1000
+             ) e ON true
+             ORDER BY e.seq",
             columns::bigint(seq),
         )
         .fetch_all(&self.database.pool)
@@ -114,17 +122,23 @@ impl DeliveryStore {
             ..RecentStops::default()
         };
         for row in rows {
-            stops.seq = columns::number(row.seq, "ledger_entry")?;
+            let (Some(at), Some(occurred)) = (row.seq, row.occurred_ms) else {
+                let end: u64 = columns::number(row.end, "ledger_entry")?;
+                stops.unnamed = end < seq;
+                stops.seq = end.min(seq);
+                break;
+            };
+            stops.seq = columns::number(at, "ledger_entry")?;
             match row.subscription_id {
                 Some(id) => stops.subscriptions.push(columns::id(&id, "ledger_entry")?),
                 None => stops.unnamed = true,
             }
-            if row.stopped {
-                let accepted = columns::number(row.occurred_ms, "ledger_entry")?;
+            if row.stopped == Some(true) {
+                let accepted = columns::number(occurred, "ledger_entry")?;
                 stops.accepted.push(Timestamp::from_millis(accepted));
             }
             // one of several that ended
-            stops.unnamed |= row.everything;
+            stops.unnamed |= row.everything == Some(true);
         }
         Ok(stops)
     }

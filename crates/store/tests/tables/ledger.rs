@@ -327,3 +327,18 @@ async fn the_ledger_refuses_changes_to_its_owner_too(pool: PgPool) {
     }
     assert_eq!(code(&mut connection, "RESET ALL").await, None);
 }
+
+#[sqlx::test(migrations = false)]
+async fn a_ledger_that_became_shorter_trusts_nobody(pool: PgPool) {
+    let database = Database::from_pool(pool);
+    database.migrate(BODY, NOW).await.unwrap();
+    append(&database, (1..=3).map(entry).collect())
+        .await
+        .unwrap();
+    let deliveries = database.deliveries();
+    for (seen, end, unnamed) in [(3, 3, false), (5, 3, true)] {
+        let stops = deliveries.stops_since(Some(seen)).await.unwrap();
+        assert_eq!((stops.seq, stops.unnamed), (end, unnamed), "{seen}");
+        assert!(stops.subscriptions.is_empty());
+    }
+}
