@@ -47,29 +47,28 @@ impl Fence {
 
     /// Whether a `MAIL FROM` may be started and a message ended.
     pub(crate) fn may_send(&self) -> bool {
-        let age = self.age();
-        let is_shut = {
-            let standing = self.standing();
-            standing.locked
-                || standing.restoring
-                || standing.settled_timeline != self.timeline.seen()
-        };
-        let may_send = !is_shut && age.is_some_and(|age| age < FENCE);
-        if !may_send {
-            self.shut();
+        self.is_open(&mut self.standing())
+    }
+
+    fn is_open(&self, standing: &mut Standing) -> bool {
+        let now = self.now();
+        let is_open = !standing.locked
+            && !standing.restoring
+            && standing.settled_timeline == self.timeline.seen()
+            && standing
+                .last_beat
+                .is_some_and(|beat| now.since(beat) < FENCE);
+        if !is_open {
+            standing.shut_at = Some(now);
         }
-        may_send
+        is_open
     }
 
     /// Whether it has let everything through since this moment: what was read before it was shut may be of
     /// a database that has forgotten it since.
     pub(crate) fn open_since(&self, looked_at: Moment) -> bool {
-        self.may_send() && self.standing().shut_at.is_none_or(|shut| shut < looked_at)
-    }
-
-    fn shut(&self) {
-        let now = self.now();
-        self.standing().shut_at = Some(now);
+        let mut standing = self.standing();
+        self.is_open(&mut standing) && standing.shut_at.is_none_or(|shut| shut < looked_at)
     }
 
     /// The same in words.
@@ -110,16 +109,18 @@ impl Fence {
 
     /// Nothing is sent while the database is being made up for what it has forgotten.
     pub(crate) fn hold(&self, restoring: bool) {
-        if self.standing().restoring {
-            self.shut();
+        let mut standing = self.standing();
+        if standing.restoring {
+            standing.shut_at = Some(self.now());
         }
-        self.standing().restoring = restoring;
+        standing.restoring = restoring;
     }
 
     /// What this worker sent is known again on this timeline.
     pub(crate) fn settle_timeline(&self, timeline: u32) {
-        self.shut();
-        self.standing().settled_timeline = timeline;
+        let mut standing = self.standing();
+        standing.shut_at = Some(self.now());
+        standing.settled_timeline = timeline;
     }
 
     /// The timeline that it lets through.
