@@ -2,14 +2,15 @@
 //! (`DESIGN.md` 2).
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use domain::SpoolId;
 use store::{Present, SpoolMark};
+
+use crate::state_dir;
 
 /// The newest that was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -159,20 +160,7 @@ impl MemoryFile {
 
     /// Keeps it, also if the machine loses its power now.
     pub(crate) fn keep(&self, memory: &Memory) -> io::Result<()> {
-        let next = self.path.with_extension("next");
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&next)?;
-        file.write_all(memory.to_text().as_bytes())?;
-        file.sync_data()?;
-        fs::rename(next, &self.path)?;
-        match self.path.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+        state_dir::replace(&self.path, &memory.to_text())
     }
 }
 

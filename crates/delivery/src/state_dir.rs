@@ -101,6 +101,25 @@ impl StateDir {
     }
 }
 
+/// Puts a small file in the place of the one there, whole or not at all, also if the machine loses its
+/// power now.
+pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let next = path.with_extension("next");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&next)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_data()?;
+    fs::rename(next, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
 fn worker_id(path: &Path, mut file: &File, entropy: &dyn Entropy) -> io::Result<WorkerId> {
     let text = fs::read_to_string(path)?;
     let digits = text.trim();

@@ -4,8 +4,8 @@
 //! Which timeline a worker has made its peace with is kept in its folder. On any other one nothing is sent
 //! until the journal is said again; and not for half a minute, in which other workers do the same.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use store::{Database, Timeline};
 
 use crate::reassertion::reassert;
 use crate::sender::Sender;
+use crate::state_dir;
 
 /// Others have heard of it after so long, and have said what they know.
 const HOLD: Duration = Duration::from_secs(30);
@@ -45,11 +46,7 @@ impl TimelineFile {
 
     /// Keeps it, also if the machine loses its power now.
     fn write(&self, timeline: u32) -> io::Result<()> {
-        let next = self.0.with_extension("next");
-        let mut file = File::create(&next)?;
-        file.write_all(format!("{timeline}\n").as_bytes())?;
-        file.sync_data()?;
-        fs::rename(next, &self.0)
+        state_dir::replace(&self.0, &format!("{timeline}\n"))
     }
 }
 
