@@ -37,7 +37,7 @@ impl MovedClock {
         clock.set(0)?;
         let built = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-Wall", "-o"])
-            .arg(clock.library())
+            .arg(clock.shared_object())
             .arg(repository().join("tests/support/moved_clock.c"))
             .output()
             .context("cc")?;
@@ -58,7 +58,7 @@ impl MovedClock {
     pub fn environment(&self) -> [(&'static str, String); 2] {
         let say = |path: PathBuf| path.display().to_string();
         [
-            ("LD_PRELOAD", say(self.library())),
+            ("LD_PRELOAD", say(self.shared_object())),
             (
                 "LETTERBOX_MOVED_CLOCK",
                 say(self.folder.path().join("seconds")),
@@ -66,7 +66,7 @@ impl MovedClock {
         ]
     }
 
-    fn library(&self) -> PathBuf {
+    fn shared_object(&self) -> PathBuf {
         self.folder.path().join("moved_clock.so")
     }
 }

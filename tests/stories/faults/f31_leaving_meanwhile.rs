@@ -9,7 +9,7 @@ use support::{
     Effect, Fault, FaultProxy, Field, FieldPlan, Line, Moment, count, stops, wait_until,
 };
 
-use super::{patience, seed};
+use super::{links_of_a_first_issue, patience, seed};
 
 #[test]
 fn f31_nobody_who_has_left_is_mailed() -> Result<()> {
@@ -21,9 +21,7 @@ fn f31_nobody_who_has_left_is_mailed() -> Result<()> {
         connections: 4,
         ..FieldPlan::default()
     })?;
-    let first = field.hand_over("First")?;
-    field.wait_through(first, patience())?;
-    let mut tokens = field.tokens(first);
+    let mut tokens = links_of_a_first_issue(&field)?;
     ensure!(tokens.len() == residents, "{} tokens", tokens.len());
     seed.shuffle(&mut tokens);
 
@@ -82,9 +80,7 @@ fn f31_leaving_takes_effect_during_a_send_at_full_rate() -> Result<()> {
         connections: 10,
         ..FieldPlan::default()
     })?;
-    let first = field.hand_over("First")?;
-    field.wait_through(first, patience())?;
-    let mut tokens = field.tokens(first);
+    let mut tokens = links_of_a_first_issue(&field)?;
     seed.shuffle(&mut tokens);
     tokens.truncate(residents / 4);
     let second = field.hand_over("Second")?;
@@ -119,9 +115,7 @@ fn f32_a_worker_that_hears_of_no_stop_mails_nobody() -> Result<()> {
         |_| {},
     )?;
     field.roles.start_all()?;
-    let first = field.hand_over("First")?;
-    field.wait_through(first, patience())?;
-    let tokens = field.tokens(first);
+    let tokens = links_of_a_first_issue(&field)?;
     field.roles.delivers[1].stop()?;
     let proxy = FaultProxy::before(field.roles.postgres.port())?;
     field.roles.reach_database_of_worker_by(2, proxy.port())?;
@@ -187,9 +181,7 @@ fn f31_nobody_who_leaves_while_the_relay_thinks_is_mailed() -> Result<()> {
         residents: 200,
         ..FieldPlan::default()
     })?;
-    let first = field.hand_over("First")?;
-    field.wait_through(first, patience())?;
-    let tokens = field.tokens(first);
+    let tokens = links_of_a_first_issue(&field)?;
     // The relay takes commands one by one, and long over each recipient: between `RCPT TO` and `DATA`
     // there is time to leave.
     field.sink.lock_step();

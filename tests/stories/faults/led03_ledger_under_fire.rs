@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use support::{Field, FieldPlan, Roles, Seed, count};
 
-use super::{patience, seed};
+use super::{links_of_a_first_issue, seed};
 use crate::killed_at_random::insist;
 
 /// `letterbox ledger verify` with all that lies outside of the database.
@@ -50,9 +50,7 @@ fn led03_all_leave_over_three_roles_that_are_killed() -> Result<()> {
         ..FieldPlan::default()
     };
     let mut field = Field::start_with(plan, |roles| roles.unsubscribes = 3)?;
-    let first = field.hand_over("First")?;
-    field.wait_through(first, patience())?;
-    let tokens = field.tokens(first);
+    let tokens = links_of_a_first_issue(&field)?;
     ensure!(tokens.len() == residents, "{} links", tokens.len());
 
     let web = field.roles.web();

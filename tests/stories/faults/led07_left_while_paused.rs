@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, ensure};
 use support::{Effect, Fault, Field, FieldPlan, Moment, count};
 
-use super::{patience, seed};
+use super::{links_of_a_first_issue, patience, seed};
 
 #[test]
 fn led07_whoever_leaves_while_an_issue_is_paused_never_gets_it() -> Result<()> {
@@ -18,9 +18,7 @@ fn led07_whoever_leaves_while_an_issue_is_paused_never_gets_it() -> Result<()> {
         connections: 4,
         ..FieldPlan::default()
     })?;
-    let first = field.hand_over("First")?;
-    field.wait_through(first, patience())?;
-    let mut tokens = field.tokens(first);
+    let mut tokens = links_of_a_first_issue(&field)?;
     seed.shuffle(&mut tokens);
 
     field

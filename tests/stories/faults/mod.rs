@@ -43,7 +43,8 @@ mod led07_left_while_paused;
 
 use std::time::Duration;
 
-use support::{Seed, count};
+use anyhow::Result;
+use support::{Field, Seed, count};
 
 /// For an issue to be through.
 fn patience() -> Duration {
@@ -53,6 +54,13 @@ fn patience() -> Duration {
 /// The residents of most stories.
 fn residents() -> usize {
     count(2_000, 20_000)
+}
+
+/// The links of everybody who got a first issue.
+fn links_of_a_first_issue(field: &Field) -> Result<Vec<String>> {
+    let first = field.hand_over("First")?;
+    field.wait_through(first, patience())?;
+    Ok(field.tokens(first))
 }
 
 /// Random numbers that a failing test can repeat.

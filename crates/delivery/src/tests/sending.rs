@@ -9,10 +9,22 @@ use store::InDoubtPolicy;
 
 use super::house::{House, run, stop};
 use super::relay::{Order, Relay, transport_to};
+use crate::lookout::Lookout;
 
 const ACCEPTED: i16 = DeliveryState::Accepted.number();
 const DEFERRED: i16 = DeliveryState::Deferred.number();
 const SUPPRESSED: i16 = DeliveryState::Suppressed.number();
+
+/// The first reader leaves, and the look-out has seen it.
+async fn first_leaves(house: &House, lookout: &Lookout) {
+    let before = lookout.now();
+    let left = house.unsubscribe(0).await;
+    house
+        .until("the stop is seen", async || {
+            lookout.changed_since(left, before)
+        })
+        .await;
+}
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn everybody_gets_one_copy_and_the_equation_balances_at_every_look(pool: PgPool) {
@@ -116,13 +128,7 @@ async fn no_data_is_said_about_who_leaves_while_the_relay_thinks(pool: PgPool) {
     house
         .until("RCPT is out", async || relay.was_tried(&readers[0]))
         .await;
-    let before = lookout.now();
-    let left = house.unsubscribe(0).await;
-    house
-        .until("the stop is seen", async || {
-            lookout.changed_since(left, before)
-        })
-        .await;
+    first_leaves(&house, &lookout).await;
     relay.release();
     let done = house.finished(issue).await;
     stop(shutdown).await;
@@ -143,13 +149,7 @@ async fn no_dot_goes_out_for_who_leaves_while_the_relay_thinks_about_data(pool: 
     house
         .until("DATA is out", async || relay.was_told(&readers[0]))
         .await;
-    let before = lookout.now();
-    let left = house.unsubscribe(0).await;
-    house
-        .until("the stop is seen", async || {
-            lookout.changed_since(left, before)
-        })
-        .await;
+    first_leaves(&house, &lookout).await;
     relay.release();
     let done = house.finished(issue).await;
     stop(shutdown).await;
