@@ -2,7 +2,6 @@
 //! doubt.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use domain::Outcome;
 use tokio::time::Instant;
@@ -14,10 +13,6 @@ use super::session::Offers;
 use super::settings::Patience;
 use super::wire_text::WireText;
 use crate::Envelope;
-
-/// How soon after a message was taken the next one needs no `RSET`. A relay that has grown tired of
-/// waiting says so in reply to that rather than to a `MAIL`, which would count as an attempt.
-const BUSY: Duration = Duration::from_secs(1);
 
 /// A connection that takes mail.
 ///
@@ -31,9 +26,7 @@ pub(crate) struct SmtpConnection {
     patience: Patience,
     /// How many messages it may still carry.
     left: u32,
-    /// Nothing was said about a message since the greeting, or since one was taken, which clears what
-    /// the relay holds of it (RFC 5321 4.1.1.4).
-    is_clean: bool,
+    is_fresh: bool,
     used_at: Instant,
 }
 
@@ -50,7 +43,7 @@ impl SmtpConnection {
             offers,
             patience,
             left: messages,
-            is_clean: true,
+            is_fresh: true,
             used_at: Instant::now(),
         }
     }
@@ -77,10 +70,10 @@ impl SmtpConnection {
             line: &mut line,
             offers: self.offers,
             patience: self.patience,
-            is_clean: self.is_clean && self.used_at.elapsed() < BUSY,
+            is_fresh: self.is_fresh,
         };
         let ended = exchange.run(envelope, text, before_data, before_dot).await;
-        self.is_clean = matches!(ended, Ended::Keep(Outcome::Accepted));
+        self.is_fresh = false;
         self.left = self.left.saturating_sub(1);
         self.used_at = Instant::now();
         match ended {

@@ -28,7 +28,7 @@ pub(super) struct Exchange<'a> {
     pub(super) line: &'a mut Line,
     pub(super) offers: Offers,
     pub(super) patience: Patience,
-    pub(super) is_clean: bool,
+    pub(super) is_fresh: bool,
 }
 
 /// The end of a message that has no text.
@@ -159,7 +159,7 @@ impl Exchange<'_> {
 
     const fn stages(&self) -> &'static [Stage] {
         const ALL: &[Stage] = &[Stage::Reset, Stage::Mail, Stage::Rcpt, Stage::DataCmd];
-        if self.is_clean {
+        if self.is_fresh {
             ALL.split_at(1).1
         } else {
             ALL

@@ -79,6 +79,7 @@ async fn two_messages_go_in_lock_step_over_one_connection() {
     ];
     let mut expected = vec!["EHLO localhost"];
     expected.extend(one);
+    expected.push("RSET");
     expected.extend(one);
     expected.push("QUIT");
     assert_eq!(relay.commands(), expected);
